@@ -1,0 +1,76 @@
+"""Attack: a search for points of a threat that an objective likes; Found: what it brings back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar, Protocol, final, runtime_checkable
+
+from torch import Tensor
+
+from frenemy.card import Card
+from frenemy.data.batch import Batch
+from frenemy.models.model import Model
+from frenemy.objectives.objective import Objective
+from frenemy.rng import Key
+from frenemy.threats.threat import Threat
+
+__all__ = ["Attack", "Found", "Status"]
+
+
+class Status(IntEnum):
+    """How the search ended for an example."""
+
+    ALREADY = 0
+    """The input itself was where the perturber wants it."""
+    FOUND = 1
+    """A point of the set is."""
+    NOT_FOUND = 2
+    """No point that was looked at is."""
+    OUT_OF_BUDGET = 3
+    """As NOT_FOUND, and the search was cut short."""
+    NOT_FINITE = 4
+    """The model gave no finite answer at the input, so nothing can be said."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """One row an example: the best point that was looked at, and what it cost.
+
+    Args:
+        x: `(batch, *shape)` the point; success comes before loss, and a failed search still gives its best.
+        loss: `(batch,)` the objective's loss there.
+        success: `(batch,)` whether the objective succeeds there.
+        status: `(batch,)` int64, values of `Status`.
+        step: `(batch,)` int64, the step at which success was first seen, counted through restarts; -1 for never.
+        flat: `(batch,)` whether the first gradient was exactly zero; False where none was taken.
+        forwards, backwards: `(batch,)` int64, how often each row went through the model, and back.
+    """
+
+    x: Tensor
+    loss: Tensor
+    success: Tensor
+    status: Tensor
+    step: Tensor
+    flat: Tensor
+    forwards: Tensor
+    backwards: Tensor
+
+    @property
+    def queries(self) -> Tensor:
+        """`(batch,)` int64 rows the model looked at: its forwards."""
+        return self.forwards
+
+
+@runtime_checkable
+class Attack(Protocol):
+    """A search with its settings in the constructor and its data in the call.
+
+    It leaves no trace on the model, never raises for one bad row, and its result for a row depends neither on
+    the other rows nor on the size of the batch.
+    """
+
+    card: ClassVar[Card]
+
+    def __call__(self, model: Model, batch: Batch, *, threat: Threat, objective: Objective, key: Key) -> Found: ...

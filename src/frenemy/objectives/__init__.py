@@ -1,0 +1,1 @@
+"""What the perturber wants, seen on outputs only."""

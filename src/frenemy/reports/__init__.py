@@ -1,0 +1,1 @@
+"""What is shown: records, tables, curves and the page; numbers only, never a model."""

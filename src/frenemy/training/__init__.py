@@ -1,0 +1,1 @@
+"""Training: so far a loop good enough for the demonstration models."""

@@ -1,4 +1,4 @@
-"""What an audit brings back: numbers, curves, pictures and warnings; no model, no torch.
+"""What an audit brings back: numbers, curves, pictures and caveats; no model, no torch.
 
 Reports are made from these alone, and can be made again from what was written of them.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from frenemy.risks.estimate import Estimate
 
-__all__ = ["Audit", "Cost", "Curve", "Measurement", "Picture", "Warning"]
+__all__ = ["Audit", "Caveat", "Cost", "Curve", "Measurement", "Picture"]
 
 
 @final
@@ -106,7 +106,7 @@ class Picture:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Warning:
+class Caveat:
     """Something a reader must know before believing the numbers: a short name and a sentence or two in words."""
 
     name: str
@@ -130,7 +130,7 @@ class Audit:
         measurements: every number, headline first.
         curves: accuracy against eps.
         pictures: a few inputs for an enemy and a few for a false friend.
-        warnings: what to know before believing the numbers.
+        caveats: what to know before believing the numbers.
         notes: what was handled silently, in words (train mode restored, inputs clipped, ...).
         examples: one column a fact, one row an example: `index`, `label`, `clean_answer`, `set_apart` (text,
             empty if judged), and for each objective `<objective>_outcome`, `_answer`, `_loss`, `_distance`,
@@ -151,7 +151,7 @@ class Audit:
     measurements: tuple[Measurement, ...]
     curves: tuple[Curve, ...]
     pictures: tuple[Picture, ...]
-    warnings: tuple[Warning, ...]
+    caveats: tuple[Caveat, ...]
     notes: tuple[str, ...]
     examples: Mapping[str, NDArray[Any]]
     cost: Cost

@@ -52,7 +52,9 @@ class Card:
         if not self.authors:
             return "folklore"
         names = [name.strip() for name in self.authors.split(",")]
-        who = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
+        who = (
+            names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
+        )
         parts = [f'{who} {self.year}, "{self.title}"', self.venue, self.link, self.place]
         return ", ".join(part for part in parts if part)
 

@@ -53,7 +53,9 @@ def catalog(folder: str, root: Path = _ROOT) -> dict[str, Part]:
         for part in _read(file, root):
             if part.name.lower() in parts:
                 other = parts[part.name.lower()].module
-                raise CatalogError(f"expected one part called '{part.name}', got two: {other} and {part.module}")
+                raise CatalogError(
+                    f"expected one part called '{part.name}', got two: {other} and {part.module}"
+                )
             parts[part.name.lower()] = part
     return parts
 
@@ -75,7 +77,9 @@ def _read(file: Path, root: Path) -> list[Part]:
     try:
         tree = ast.parse(file.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise CatalogError(f"expected a Python file, got {file.name} which does not parse: {error}") from error
+        raise CatalogError(
+            f"expected a Python file, got {file.name} which does not parse: {error}"
+        ) from error
     module = ".".join((root.name, *file.relative_to(root).with_suffix("").parts))
     found = []
     for node in tree.body:
@@ -87,7 +91,9 @@ def _read(file: Path, root: Path) -> list[Part]:
 
 def _card_of(node: ast.ClassDef) -> ast.Call | None:
     for line in node.body:
-        named = isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.target.id == "card"
+        named = (
+            isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.target.id == "card"
+        )
         if named and isinstance(line, ast.AnnAssign) and isinstance(line.value, ast.Call):
             return line.value
     return None

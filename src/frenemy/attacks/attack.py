@@ -30,7 +30,7 @@ class Status(IntEnum):
     OUT_OF_BUDGET = 3
     """As NOT_FOUND, and the search was cut short."""
     NOT_FINITE = 4
-    """The model gave no finite answer at the input, so nothing can be said."""
+    """The model gave no finite answer, at the input or on the way, and no success was seen: nothing can be said."""
 
 
 @final
@@ -43,8 +43,8 @@ class Found:
         loss: `(batch,)` the objective's loss there.
         success: `(batch,)` whether the objective succeeds there.
         status: `(batch,)` int64, values of `Status`.
-        step: `(batch,)` int64, the step at which success was first seen, counted through restarts; -1 for never.
-        flat: `(batch,)` whether the first gradient was exactly zero; False where none was taken.
+        step: `(batch,)` int64, step at which success was first seen, counted through restarts; -1 for never.
+        flat: `(batch,)` whether the first gradient was exactly zero, or some gradient not finite.
         forwards, backwards: `(batch,)` int64, how often each row went through the model, and back.
     """
 
@@ -73,4 +73,6 @@ class Attack(Protocol):
 
     card: ClassVar[Card]
 
-    def __call__(self, model: Model, batch: Batch, *, threat: Threat, objective: Objective, key: Key) -> Found: ...
+    def __call__(
+        self, model: Model, batch: Batch, *, threat: Threat, objective: Objective, key: Key
+    ) -> Found: ...

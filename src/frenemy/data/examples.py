@@ -31,7 +31,7 @@ class Examples:
         notes: sentences that belong beside any number measured on these rows.
 
     Raises:
-        DataError: rows and labels differ in number, or a label names no class.
+        DataError: rows, labels and places differ in number, a place stands twice, or a label names no class.
     """
 
     name: str
@@ -48,8 +48,13 @@ class Examples:
             raise DataError(
                 f"expected one label for each of the {len(self.x)} inputs of {self.name}, got {len(self.y)} labels"
             )
-        if len(self.index) != len(self.x):
+        if len(self.index) == 0:
             object.__setattr__(self, "index", torch.arange(len(self.x)))
+        if len(self.index) != len(self.x) or len(self.index.unique()) != len(self.index):
+            raise DataError(
+                f"expected {len(self.x)} different places in {self.name}, got {len(self.index)} with "
+                f"{len(self.index.unique())} different ones; give each example its own index"
+            )
         outside = ((self.y < 0) | (self.y >= len(self.classes))).nonzero().flatten()
         if len(outside):
             first = int(outside[0])

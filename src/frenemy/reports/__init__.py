@@ -1,1 +1,6 @@
-"""What is shown: records, tables, curves and the page; numbers only, never a model."""
+"""What is shown: records, tables, curves and the page; numbers only, never a model.
+
+`words` (what the numbers are called and how they are written) and `svg` (how anything is drawn) are the ground
+of this floor; `curve`, `gallery`, `verdicts`, `record` and `table` each make one thing; `page` and `publish`
+put them together.
+"""

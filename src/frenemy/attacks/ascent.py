@@ -1,0 +1,119 @@
+"""Projected ascent: step up the gradient of the objective, retract into the threat, keep the best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import final
+
+import torch
+from torch import Tensor
+
+from frenemy.attacks.active import Active
+from frenemy.attacks.attack import Found
+from frenemy.attacks.best import Best
+from frenemy.data.batch import Batch
+from frenemy.errors import UsageError
+from frenemy.models.model import Model
+from frenemy.models.still import still
+from frenemy.objectives.objective import Objective
+from frenemy.rng import Key
+from frenemy.threats.threat import Threat
+
+__all__ = ["Ascent"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ascent:
+    r"""The loop that FGSM, BIM and PGD are settings of.
+
+    $$ x_{t+1} = \Pi(\operatorname{move}(x_t, \nabla_x \ell(x_t), \alpha \varepsilon)), \quad t = 0 .. steps - 1 $$
+
+    Points 0 to `steps` of each run are all judged, the last one too. Rows step on their own: with `early_stop` a row
+    leaves at its first success and the next open row takes its place, so that each forward is full of open rows.
+
+    Args:
+        steps: gradient steps a run; with 0 only the start is judged.
+        step_size: length of a step as a share of eps.
+        restarts: number of runs; each later one only concerns rows that are still open.
+        random_start: begin at a random point of the set; otherwise at the input itself, brought into the set.
+        early_stop: a row leaves at its first success.
+        batch_size: the most rows in one forward; None is all rows of the call.
+
+    Cost: a row takes 1 + restarts (steps + 1) forwards and restarts x steps backwards, less what early stopping saves
+    and plus the few steps that a settled row is carried along.
+    """
+
+    steps: int
+    step_size: float
+    restarts: int
+    random_start: bool
+    early_stop: bool
+    batch_size: int | None
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.restarts < 1 or not self.step_size >= 0:
+            raise UsageError(
+                "expected steps >= 0, step_size >= 0 and restarts >= 1, "
+                f"got steps={self.steps}, step_size={self.step_size}, restarts={self.restarts}"
+            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UsageError(f"expected batch_size to be at least 1, got {self.batch_size}")
+
+    def __call__(
+        self, model: Model, batch: Batch, *, threat: Threat, objective: Objective, key: Key
+    ) -> Found:
+        """Run every restart on every open row."""
+        with torch.inference_mode(False), torch.enable_grad(), still(model):
+            x = batch.x.clone() if batch.x.is_inference() else batch.x.detach()
+            batch = Batch(x, batch.y, batch.index)
+            best = Best(model, batch, threat=threat, objective=objective, batch_size=self.batch_size)
+            for restart in range(self.restarts):
+                draw = key.fold("start").fold(restart)
+                self._run(model, best, partial(self._start, best, draw), restart)
+            return best.found()
+
+    def _start(self, best: Best, draw: Key, rows: Tensor) -> Tensor:
+        origin, eps = best.batch.x[rows], best.eps[rows]
+        if self.random_start:
+            return best.threat.sample(origin, best.batch.index[rows], draw, eps)
+        return best.threat.retract(origin, origin, eps)
+
+    def _run(self, model: Model, best: Best, start: Callable[[Tensor], Tensor], restart: int) -> None:
+        active = Active(best, best.open(self.early_stop), start, self.batch_size)
+        while len(active):
+            rows, x = active.rows, active.x.detach().requires_grad_()
+            logits = model(x)
+            loss = best.objective.loss(logits, active.goal)
+            success = best.objective.success(logits.detach(), active.goal)
+            best.forwards[rows] += 1
+            best.see(
+                rows, x.detach(), loss.detach(), success, active.age + restart * (self.steps + 1), active.live
+            )
+            leaving = (active.age >= self.steps) | best.dropped(
+                rows, x.detach(), logits.detach(), active.live
+            )
+            if self.early_stop:
+                leaving |= success
+            if not bool((leaving | ~active.live).all()):
+                gradient = _gradient(loss, x)
+                best.backwards[rows] += 1
+                with torch.no_grad():
+                    if active.fresh and restart == 0:
+                        best.flat[rows] |= (gradient.flatten(1).abs().amax(1) == 0) & (active.age == 0)
+                    moved = best.threat.move(x.detach(), gradient, self.step_size * active.eps)
+                    active.x = best.threat.retract(moved, active.origin, active.eps)
+            del x, logits, loss
+            active.age += 1
+            active.fresh = False
+            active.settle(leaving)
+
+
+def _gradient(loss: Tensor, x: Tensor) -> Tensor:
+    """Gradient of each row's loss with respect to its own input; zero where no path leads there."""
+    if not loss.requires_grad:
+        return torch.zeros_like(x)
+    (gradient,) = torch.autograd.grad(loss.sum(), x, allow_unused=True)
+    return torch.zeros_like(x) if gradient is None else gradient.detach()

@@ -1,0 +1,230 @@
+"""Build: from what a user writes to a model that fits the data."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from frenemy.catalog import Part, catalog
+from frenemy.data.examples import Examples
+from frenemy.errors import ModelError, nearest
+from frenemy.models.answers import Answers
+from frenemy.models.factory import from_factory
+from frenemy.models.files import LIMIT, load_state, matching, read_config
+from frenemy.models.model import Model, modules_of
+from frenemy.models.scaled import Scaled
+from frenemy.models.still import still
+from frenemy.rng import Key
+
+__all__ = ["build", "fits", "initialise"]
+
+_FORMS = "ARCH:FILE.safetensors, FILE.safetensors, FILE.py:FACTORY or ARCH@SEED"
+
+
+def build(
+    spec: str,
+    *,
+    examples: Examples,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    output: str | None = None,
+    partial: bool = False,
+    device: torch.device | str = "cpu",
+) -> tuple[Answers, str]:
+    """Build the model that `spec` names, for these examples, and ask it once.
+
+    Args:
+        spec: `ARCH:FILE.safetensors` for weights of an architecture of the catalog; `FILE.safetensors` where the
+            file says its architecture; `ARCH@SEED` for random weights; `FILE.py:FACTORY` for a model of your own.
+        examples: give the shape of an input and the number of classes.
+        mean, std: normalisation to put inside the model, in the units of the inputs; 0 and 1 where None.
+        output: key, attribute or position of the logits, where the model gives more than one thing.
+        partial: load the weights that fit and draw the others at random.
+        device: where the model is to stand.
+
+    Returns:
+        The model in evaluation mode, with what had to be handled in its `notes`, and a short name for it made of
+        letters, digits and `_ . @ -`.
+
+    Raises:
+        ModelError: the spec cannot be read, or the model cannot be built, loaded, moved or asked.
+    """
+    inner, name, notes = _resolved(spec, examples, partial)
+    if mean is not None or std is not None:
+        inner = Scaled(inner, 0.0 if mean is None else mean, 1.0 if std is None else std)
+    model = Answers(inner, output)
+    for sentence in notes:
+        model.note(sentence)
+    try:
+        model.to(device).eval()
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f"expected a device that is here, got '{device}': {_first(error)}; try cpu"
+        ) from error
+    fits(model, examples)
+    return model, re.sub(r"[^\w.@-]", "-", name)
+
+
+def fits(model: Model, examples: Examples) -> None:
+    """Ask the model about the first example, and see that it gives one logit for each class.
+
+    Raises:
+        ModelError: the model raises on inputs of this shape, or gives another number of classes.
+    """
+    place = next((t.device for m in modules_of(model) for t in m.parameters()), torch.device("cpu"))
+    shape = tuple(examples.x.shape[1:])
+    x = examples.batch(slice(0, 1), place).x if len(examples) else torch.zeros(1, *shape, device=place)
+    try:
+        with still(model), torch.no_grad():
+            logits = model(x)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"expected a model that takes inputs of shape {shape} as in {examples.name}, got "
+            f"{type(error).__name__}: {_first(error)}; give the data of the shape that the model was built for"
+        ) from error
+    got = tuple(getattr(logits, "shape", ()))
+    if got != (1, len(examples.classes)):
+        raise ModelError(
+            f"expected {len(examples.classes)} logits a row, one for each class of {examples.name}, got "
+            f"{got[1] if len(got) == 2 else f'shape {got} for one row'}; give the data that the model was built for"
+        )
+
+
+def initialise(module: nn.Module, key: Key) -> nn.Module:
+    r"""Draw every weight and bias anew, by key, from the default law of PyTorch.
+
+    `U(-1 / sqrt(fan_in), 1 / sqrt(fan_in))` for the weights and biases of affine maps and convolutions alike,
+    which is He's uniform law with `a = sqrt(5)`; normalisation layers get weight 1, bias 0 and fresh statistics.
+    A draw depends on the key, the tensor's name and the place in it only; the global generators are untouched.
+
+    Args:
+        module: changed in place.
+        key: the same key gives the same weights, on any device.
+
+    Returns:
+        The module itself.
+
+    Raises:
+        ModelError: a layer with parameters is of another kind.
+    """
+    for name, layer in module.named_modules():
+        own = dict(layer.named_parameters(recurse=False))
+        if isinstance(layer, nn.Linear | _ConvNd):
+            bound = 1 / math.sqrt(layer.weight[0].numel())
+            for word, parameter in own.items():
+                row = torch.zeros(1, dtype=torch.int64, device=parameter.device)
+                draw = key.fold(f"{name}.{word}").uniform(row, tuple(parameter.shape), parameter.dtype)
+                with torch.no_grad():
+                    parameter.copy_((2 * draw[0] - 1) * bound)
+        elif isinstance(layer, _BatchNorm | nn.LayerNorm | nn.GroupNorm):
+            layer.reset_parameters()
+        elif own:
+            raise ModelError(
+                f"expected affine maps, convolutions and normalisation layers, got {type(layer).__name__} at "
+                f"'{name}'; draw its weights yourself"
+            )
+    return module
+
+
+def _resolved(spec: str, examples: Examples, partial: bool) -> tuple[Model, str, list[str]]:
+    """Take a spec apart: the model, its short name, and what is to be noted."""
+    file, _, factory = spec.rpartition(":")
+    if file.endswith(".py"):
+        return from_factory(file, factory), f"{Path(file).stem}.{factory}", []
+    if spec.endswith(".py"):
+        raise ModelError(f"expected FILE.py:FACTORY, got '{spec}'; say which function of it makes the model")
+    if seeded := re.fullmatch(r"(\w+)@(-?\d+)", spec):
+        part = _architecture(seeded[1])
+        settings = _settings(part, examples)
+        _construct(part, settings, "meta")
+        return initialise(_construct(part, settings, "cpu"), Key(int(seeded[2]))), spec, []
+    if named := re.fullmatch(r"(\w\w+):(.+)", spec):
+        return _loaded(_architecture(named[1]), Path(named[2]), examples, partial)
+    if Path(spec).suffix:
+        if Path(spec).suffix == ".py" or ":" in Path(spec).suffix:
+            raise ModelError(f"expected a model as {_FORMS}, got '{spec}'")
+        return _loaded(None, Path(spec), examples, partial)
+    part = _architecture(spec)
+    raise ModelError(
+        f"expected weights for {part.name}, got none; write {spec}:FILE.safetensors, or {spec}@0 for random weights"
+    )
+
+
+def _architecture(name: str) -> Part:
+    known = catalog("models")
+    if name.lower() not in known:
+        raise ModelError(
+            f"expected a model as {_FORMS}, got the unknown architecture '{name}'{nearest(name.lower(), known)}"
+        )
+    return known[name.lower()]
+
+
+def _loaded(part: Part | None, path: Path, examples: Examples, partial: bool) -> tuple[Model, str, list[str]]:
+    config = read_config(path)
+    told, settings = config.get("architecture"), config.get("settings")
+    if part is None:
+        if not isinstance(told, str):
+            raise ModelError(
+                f"expected {path.name} to say its architecture, got weights alone; write ARCH:{path} with ARCH one "
+                f"of {', '.join(sorted(catalog('models')))}"
+            )
+        part = _architecture(told)
+    elif isinstance(told, str) and told.lower() != part.name.lower():
+        raise ModelError(
+            f"expected weights of {part.name}, got {path.name} of {told}; write {told.lower()}:{path}"
+        )
+    known = dict(settings) if isinstance(settings, dict) and settings else _settings(part, examples)
+    matching(_construct(part, known, "meta"), path, partial)
+    module = _construct(part, known, "cpu")
+    if partial:
+        initialise(module, Key(0).fold("partial"))
+    left = load_state(module, path, partial)
+    note = f"{len(left)} of {len(module.state_dict())} tensors are not in {path.name} and are drawn at random"
+    return module, path.stem, [f"{note}: {', '.join(left[:5])}"] if left else []
+
+
+def _settings(part: Part, examples: Examples) -> dict[str, object]:
+    """Read off the data what the constructor asks of it."""
+    names = inspect.signature(part.load()).parameters
+    shape = tuple(examples.x.shape[1:])
+    known: dict[str, object] = {"features": math.prod(shape), "classes": len(examples.classes)}
+    if "channels" in names or "side" in names:
+        if len(shape) != 3 or ("side" in names and shape[1] != shape[2]):
+            what = "square images" if "side" in names else "images"
+            raise ModelError(
+                f"expected {what} (channels, height, width) for {part.name}, got inputs of shape {shape} in "
+                f"{examples.name}; take an architecture that flattens, such as mlp"
+            )
+        known |= {"channels": shape[0], "side": shape[2]}
+    return {name: value for name, value in known.items() if name in names}
+
+
+def _construct(part: Part, settings: dict[str, object], place: str) -> nn.Module:
+    """Construct on `place`; on "meta" a size that somebody wrote into a file costs no memory yet."""
+    try:
+        with torch.device(place), torch.random.fork_rng(devices=[]):
+            module: nn.Module = part.load()(**settings)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"expected settings that {part.name} takes, got {str(settings)[:200]}: {_first(error)}; mend them"
+        ) from error
+    size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+    if size > LIMIT:
+        raise ModelError(f"expected at most 8 GiB of weights, got {size / 2**30:.1f} for {part.name}")
+    return module
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).strip().split("\n") or [""])[0][:200]

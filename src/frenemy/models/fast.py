@@ -1,0 +1,106 @@
+"""Fast: the same float32 arithmetic on a CPU, in layouts and kernels that take less time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
+
+from frenemy.models.model import Model
+
+__all__ = ["Fast"]
+
+_ONEDNN: Final = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+
+
+@final
+class Fast(nn.Module):
+    """Run a model's float32 convolutions and linear maps on a CPU the quick way; nothing else changes.
+
+    Two-dimensional convolutions work on channels-last tensors, and linear maps go to oneDNN instead of the BLAS. Both
+    are full float32 (logits agree to about 1e-6 of their size); whoever needs a verdict to the last bit confirms it
+    on the model itself, as the risks do. On other devices and dtypes the model runs as it is.
+
+    It holds while the model is frozen (inside `still`, or under `no_grad`): a weight that needs a gradient takes the
+    ordinary way. The model is not modified: calls are rerouted while its forward runs, in this thread only.
+
+    Args:
+        model: any model; gradients with respect to the input flow as before, second derivatives do not.
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the model, `(batch, classes)`, in the ordinary layout."""
+        if x.device.type != "cpu" or x.dtype != torch.float32 or not _ONEDNN:
+            return self.model(x)
+        with _Reroute():
+            return self.model(x)
+
+
+@final
+class _Reroute(TorchFunctionMode):
+    """Replaces three functions while a forward runs."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is linear:
+            return _linear(*args, **kwargs)
+        if func is torch.conv2d:
+            return _conv2d(*args, **kwargs)
+        if func is torch.Tensor.view and not args[0].is_contiguous():
+            return args[0].reshape(*args[1:], **kwargs)
+        return func(*args, **kwargs)
+
+
+def _frozen(weight: Tensor, bias: Tensor | None) -> bool:
+    wants = weight.requires_grad or (bias is not None and bias.requires_grad)
+    return weight.dtype == torch.float32 and not (wants and torch.is_grad_enabled())
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    if x.ndim != 2 or x.dtype != torch.float32 or not _frozen(weight, bias):
+        return linear(x, weight, bias)
+    result: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
+    if x.ndim == 4 and x.dtype == torch.float32 and _frozen(weight, bias):
+        x, weight = _channels_last(x), _channels_last(weight)
+    return torch.conv2d(x, weight, bias, *args, **kwargs)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Lay `(n, c, h, w)` out as n, h, w, c. With one channel both layouts are the same bytes, and only strides tell."""
+    if x.shape[1] == 1 and x.is_contiguous():
+        _, c, h, w = x.shape
+        return x.as_strided(x.shape, (c * h * w, 1, c * w, c))
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+class _Linear(torch.autograd.Function):
+    """A linear map through oneDNN, with the gradient of its input only."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(weight)
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (weight,) = ctx.saved_tensors
+        return torch.ops.mkldnn._linear_pointwise(gradients[0], weight.t(), None, "none", [], ""), None, None

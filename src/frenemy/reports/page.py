@@ -1,0 +1,180 @@
+"""The page for people: one HTML file that needs nothing else and runs nothing but what it came with."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, final
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from frenemy.errors import UsageError
+from frenemy.reports.curve import Chart, bar, chart
+from frenemy.reports.gallery import gallery, unit
+from frenemy.reports.record import records
+from frenemy.reports.verdicts import verdicts
+from frenemy.reports.words import ACCURACIES, RISKS, Word, headline, interval, percent, reach, size
+from frenemy.risks.result import Audit, Caveat
+
+__all__ = ["render"]
+
+_HERE = Path(__file__).parent
+_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_CHARTS = (
+    ("largest", "Anything up to the size", "The worst of all perturbations whose norm is at most the size."),
+    ("exact", "Exactly the size", "Only perturbations whose norm is the size; the line may rise."),
+)
+_CARDS = (ACCURACIES[1], ACCURACIES[2], ACCURACIES[0])
+_WHO = {"none": "nobody", "untargeted": "enemy", "hypocritical": "false friend", "reversal": "reversal"}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """One estimate, ready to be shown."""
+
+    word: Word
+    value: str
+    interval: str
+    n: int
+    bar: Markup
+
+
+def render(audits: Sequence[Audit]) -> str:
+    """Write the report of one model or of several as one HTML file.
+
+    It loads nothing and allows nothing else to run: its content security policy names the hash of its own style
+    sheet and of its own script, and images only as data. Every text of a user is escaped. The same audits give
+    the same page.
+
+    Args:
+        audits: one a model, in the order they shall be shown; at least one.
+
+    Returns:
+        The text of the file, to be written as UTF-8.
+
+    Raises:
+        UsageError: there is no audit.
+    """
+    if not audits:
+        raise UsageError("expected at least one audit to report, got none; audit a model first")
+    css, js = _asset("page.css"), _asset("page.js")
+    shared = _shared(audits)
+    risks = [word for word in RISKS if any(headline(audit, word.measure) for audit in audits)]
+    text = _template().render(
+        policy=f"default-src 'none'; img-src data:; style-src '{_hash(css)}'; script-src '{_hash(js)}'; "
+        "base-uri 'none'; form-action 'none'",
+        css=Markup(css),
+        js=Markup(js),
+        title=audits[0].model if len(audits) == 1 else f"{len(audits)} models",
+        confidence=_confidence(audits),
+        cards=_CARDS,
+        risks=risks,
+        compared=[word for word in risks if word.measure != "risk_hypocritical_changed"],
+        data=list(dict.fromkeys(audit.data for audit in audits)),
+        threats=list(dict.fromkeys(audit.threat for audit in audits)),
+        shared=shared,
+        models=[_model(audit, place, shared) for place, audit in enumerate(audits)],
+        charts=_charts(audits, None) if len(audits) > 1 else [],
+        records=Markup(_embed(records(audits))),
+    )
+    return _UNFIT.sub("\ufffd", text)
+
+
+@cache
+def _asset(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> Any:
+    world = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    world.filters["svg"] = Markup
+    world.filters["thousands"] = "{:,}".format
+    return world.from_string(_asset("page.html"))
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _embed(value: Any) -> str:
+    """JSON that can stand inside a script element: no `<`, `>` or `&` is left in it."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _confidence(audits: Sequence[Audit]) -> str:
+    asked = {audit.settings.get("confidence", 0.95) for audit in audits}
+    known = asked.pop() if len(asked) == 1 else None
+    return f"{100 * known:g} % interval" if isinstance(known, float) else "interval"
+
+
+def _shared(audits: Sequence[Audit]) -> list[Caveat]:
+    """Caveats that every one of several models has."""
+    if len(audits) == 1:
+        return []
+    return [caveat for caveat in audits[0].caveats if all(caveat in audit.caveats for audit in audits)]
+
+
+def _model(audit: Audit, place: int, shared: list[Caveat]) -> dict[str, Any]:
+    numbers = {word.measure: _number(audit, word) for word in (*ACCURACIES, *RISKS)}
+    asked = headline(audit, "accuracy_adversarial") or headline(audit, "accuracy_hypocritical")
+    return {
+        "anchor": f"model-{place + 1}",
+        "audit": audit,
+        "numbers": numbers,
+        "reach": reach(asked.threat, asked.eps, unit(audit)) if asked else "",
+        "caveats": [caveat for caveat in audit.caveats if caveat not in shared],
+        "charts": _charts([audit], [place]),
+        "gallery": gallery(audit),
+        "searches": _searches(audit),
+        "settings": [(name, _setting(value)) for name, value in audit.settings.items()],
+        "seconds": f"{audit.cost.seconds:,.1f}",
+        "verdicts": verdicts(audit),
+    }
+
+
+def _number(audit: Audit, word: Word) -> _Number | None:
+    found = headline(audit, word.measure)
+    if found is None:
+        return None
+    estimate = found.estimate
+    drawn = Markup(bar(estimate, word.side))
+    return _Number(word, percent(estimate), interval(estimate), estimate.n, drawn)
+
+
+def _charts(audits: Sequence[Audit], order: Sequence[int] | None) -> list[tuple[str, str, Chart]]:
+    drawn = ((title, text, chart(audits, kind, order)) for kind, title, text in _CHARTS)
+    return [(title, text, made) for title, text, made in drawn if made is not None]
+
+
+def _searches(audit: Audit) -> list[dict[str, str]]:
+    """The searches behind the headline numbers, each once."""
+    found = {
+        (m.objective, m.threat, m.eps, m.attack): m
+        for m in reversed(audit.measurements)
+        if m.role == "headline"
+    }
+    return [
+        {
+            "who": _WHO.get(m.objective, m.objective),
+            "threat": "untouched" if m.threat == "none" else f"{m.threat}, {size(m.eps)}",
+            "attack": m.attack,
+            "forwards": f"{m.cost.forwards:,}",
+            "backwards": f"{m.cost.backwards:,}",
+            "seconds": f"{m.cost.seconds:,.1f}",
+        }
+        for m in reversed(list(found.values()))
+    ]
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

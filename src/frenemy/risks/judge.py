@@ -1,0 +1,197 @@
+"""Judge: look at a model and attack it, whatever it does; every point is confirmed from outside."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from frenemy.attacks.attack import Attack, Found, Status
+from frenemy.attacks.best import look
+from frenemy.data.batch import Batch
+from frenemy.errors import UsageError
+from frenemy.ledger import Arrays
+from frenemy.models.answers import Answers
+from frenemy.models.fast import Fast
+from frenemy.models.lowered import Lowered
+from frenemy.models.model import Model
+from frenemy.models.still import still
+from frenemy.objectives.objective import Objective
+from frenemy.rng import Key
+from frenemy.threats.threat import Threat, radii
+
+__all__ = ["BROKEN", "Judge"]
+
+BROKEN = len(Status)
+"""Outcome of an example at which the model raised an error, also when it was asked about it alone."""
+
+_PICTURES = 6
+_T = TypeVar("_T")
+
+
+@final
+class Judge:
+    """A model, and the way it is asked: batch size, precision, device.
+
+    Memory running out halves the batch size for good; a model that raises is asked again, then in halves, until the
+    examples it cannot answer stand alone. Neither changes the result of any other example.
+
+    Args:
+        model: gives logits; held still by the judge.
+        fast: search with the quick float32 kernels where they apply.
+        precision: `float32`, or `bfloat16` to search in bfloat16 and confirm, and search again where the
+            confirmation fails, in float32.
+        batch_size: the most rows in one forward.
+    """
+
+    def __init__(self, model: Answers, *, fast: bool, precision: str, batch_size: int) -> None:
+        self.model = model
+        self._searched: Model = Fast(model) if fast else model
+        self._lowered = Lowered(model) if precision == "bfloat16" else None
+        self.batch_size = batch_size
+        self.errors: list[str] = []
+
+    def clean(self, batch: Batch) -> Arrays:
+        """Ask for the logits of each row: `logits` `(batch, classes)`, NaN where the model raises, and `broken`."""
+        began = time.perf_counter()
+
+        def ask(rows: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+            with still(self.model):
+                return [(rows, look(self.model, batch.x[rows], self.batch_size).float().cpu())]
+
+        parts = self._guarded(ask, torch.arange(len(batch), device=batch.x.device))
+        classes = next((logits.shape[1] for _, logits in parts if logits is not None), 2)
+        logits = np.full((len(batch), classes), np.nan, dtype=np.float32)
+        broken = np.zeros(len(batch), dtype=bool)
+        for rows, answer in parts:
+            broken[rows.cpu().numpy()] = answer is None
+            if answer is not None:
+                logits[rows.cpu().numpy()] = answer.numpy()
+        return {"logits": logits, "broken": broken, "seconds": np.array(time.perf_counter() - began)}
+
+    def search(
+        self, batch: Batch, clean: Tensor, attack: Attack, threat: Threat, objective: Objective, key: Key
+    ) -> Arrays:
+        """Attack each row and confirm what comes back, on the model itself and in float32.
+
+        Args:
+            clean: `(batch, classes)` the logits of the clean rows, which settle what each is measured against.
+
+        Returns:
+            `outcome` (values of `Status`, or BROKEN), `answer` (class at the point), `loss`, `distance`, `step`,
+            `flat`, `claimed` (success that did not stand up), `forwards` and `backwards`, each `(batch,)`; `seconds`;
+            `shown` and `points`, a few rows that were found and their points.
+        """
+        began = time.perf_counter()
+
+        def ask(rows: Tensor) -> list[tuple[Tensor, Arrays | None]]:
+            return [(rows, self._confirmed(batch.rows(rows), clean[rows], attack, threat, objective, key))]
+
+        count = len(batch)
+        result: Arrays = {
+            "outcome": np.full(count, BROKEN),
+            "answer": np.full(count, -1),
+            "loss": np.full(count, np.nan, dtype=np.float32),
+            "distance": np.full(count, np.inf),
+            "step": np.full(count, -1),
+            "flat": np.zeros(count, dtype=bool),
+            "claimed": np.zeros(count, dtype=bool),
+            "forwards": np.zeros(count, dtype=np.int64),
+            "backwards": np.zeros(count, dtype=np.int64),
+        }
+        points = np.zeros(tuple(batch.x.shape), dtype=np.float32)
+        for rows, columns in self._guarded(ask, torch.arange(count, device=batch.x.device)):
+            if columns is not None:
+                points[rows.cpu().numpy()] = columns.pop("x")
+                for name, values in columns.items():
+                    result[name][rows.cpu().numpy()] = values
+        shown = np.flatnonzero(result["outcome"] == Status.FOUND)[:_PICTURES]
+        return result | {
+            "shown": shown,
+            "points": points[shown],
+            "seconds": np.array(time.perf_counter() - began),
+        }
+
+    def _confirmed(
+        self, batch: Batch, clean: Tensor, attack: Attack, threat: Threat, objective: Objective, key: Key
+    ) -> dict[str, Any]:
+        attack, goal = self._sized(attack), objective.goal(clean, batch.y)
+        if self._lowered is None:
+            found = attack(self._searched, batch, threat=threat, objective=objective, key=key)
+            return self._outcome(batch, goal, found, threat, objective)
+        found = attack(self._lowered, batch, threat=threat, objective=objective, key=key)
+        columns = self._outcome(batch, goal, found, threat, objective)
+        again = np.flatnonzero(columns["claimed"])
+        if len(again):
+            rest_rows = torch.as_tensor(again, device=batch.x.device)
+            rest = batch.rows(rest_rows)
+            more = attack(self._searched, rest, threat=threat, objective=objective, key=key)
+            for name, values in self._outcome(rest, goal[rest_rows], more, threat, objective).items():
+                columns[name][again] = values + (
+                    columns[name][again] if name in ("forwards", "backwards") else 0
+                )
+        return columns
+
+    def _outcome(
+        self, batch: Batch, goal: Tensor, found: Found, threat: Threat, objective: Objective
+    ) -> dict[str, Any]:
+        with still(self.model):
+            logits = look(self.model, found.x, self.batch_size)
+        stands = threat.contains(found.x, batch.x, radii(threat.eps, batch.x)) & objective.success(logits, goal)
+        distance = threat.norm(found.x - batch.x).double()
+        most = torch.as_tensor(threat.eps, dtype=torch.float64, device=distance.device)
+        status = torch.where(found.success & ~stands, Status.NOT_FOUND, found.status)
+        return {
+            "x": found.x.float().cpu().numpy(),
+            "outcome": status.cpu().numpy(),
+            "answer": logits.argmax(1).masked_fill(~logits.isfinite().all(1), -1).cpu().numpy(),
+            "loss": found.loss.float().cpu().numpy(),
+            "distance": torch.minimum(distance, most).cpu().numpy(),
+            "step": found.step.cpu().numpy(),
+            "flat": found.flat.cpu().numpy(),
+            "claimed": (found.success & ~stands).cpu().numpy(),
+            "forwards": (found.forwards + 1).cpu().numpy(),
+            "backwards": found.backwards.cpu().numpy(),
+        }
+
+    def _sized(self, attack: Attack) -> Attack:
+        if not any(field.name == "batch_size" for field in dataclasses.fields(attack)):  # type: ignore[arg-type]
+            return attack
+        sized: Attack = dataclasses.replace(attack, batch_size=self.batch_size)  # type: ignore[type-var]
+        return sized
+
+    def _guarded(
+        self, ask: Callable[[Tensor], list[tuple[Tensor, _T]]], rows: Tensor, again: bool = True
+    ) -> list[tuple[Tensor, _T | None]]:
+        """Ask about `rows`; on an error ask once more, then about each half, down to rows that cannot be answered."""
+        try:
+            return list(ask(rows))
+        except UsageError:
+            raise
+        except Exception as error:
+            if _out_of_memory(error) and self.batch_size > 1:
+                self.batch_size = max(1, min(self.batch_size, len(rows)) // 2)
+                return self._guarded(ask, rows, again)
+            if again:
+                return self._guarded(ask, rows, again=False)
+            if len(rows) == 1:
+                self.errors.append(
+                    f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+                )
+                return [(rows, None)]
+            middle = len(rows) // 2
+            return [
+                *self._guarded(ask, rows[:middle], again=False),
+                *self._guarded(ask, rows[middle:], again=False),
+            ]
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and ("allocate memory" in str(error) or "out of memory" in str(error))
+    )

@@ -1,7 +1,8 @@
 """Ledger: finished jobs on disk, so that a killed run goes on where it was and counts nothing twice.
 
 A job is described by plain JSON values; the hash of the description names its file; its result, a few arrays, is
-written once, to the side and renamed. A job done twice gives the same arrays, so it does not matter who does it, or when.
+written once, to the side and renamed. A job done twice gives the same arrays, so it matters neither who does it nor
+when.
 """
 
 from __future__ import annotations

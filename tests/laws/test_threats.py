@@ -90,7 +90,7 @@ sketches = st.tuples(
     st.integers(0, 2**32),
     st.lists(_sizes, min_size=1, max_size=4),
 )
-law = settings(max_examples=40, deadline=None)
+law = settings(max_examples=30, deadline=None)
 
 
 def _close(a: Tensor, b: Tensor, near: float = 2e-6) -> bool:

@@ -64,7 +64,9 @@ def about_search(
         )
         caveats.append(Caveat("zero gradients", text))
     late = sum(
-        int(((f["step"] >= 0) & (f["step"] % (steps + 1) > _LATE * steps)).sum()) for _, f in tried if steps >= 5
+        int(((f["step"] >= 0) & (f["step"] % (steps + 1) > _LATE * steps)).sum())
+        for _, f in tried
+        if steps >= 5
     )
     if late > 0.005 * len(first["rows"]):
         text = (

@@ -142,7 +142,9 @@ class Judge:
     ) -> dict[str, Any]:
         with still(self.model):
             logits = look(self.model, found.x, self.batch_size)
-        stands = threat.contains(found.x, batch.x, radii(threat.eps, batch.x)) & objective.success(logits, goal)
+        stands = threat.contains(found.x, batch.x, radii(threat.eps, batch.x)) & objective.success(
+            logits, goal
+        )
         distance = threat.norm(found.x - batch.x).double()
         most = torch.as_tensor(threat.eps, dtype=torch.float64, device=distance.device)
         status = torch.where(found.success & ~stands, Status.NOT_FOUND, found.status)

@@ -38,7 +38,7 @@ def fit(
 ) -> nn.Module:
     r"""Minimise cross-entropy by Adam, on the inputs or on what an attack makes of them; train `model` in place.
 
-    $$ \min_\theta E\, \ell(f_\theta(x'), y), \quad x' = x \text{ or } x' \approx \arg\max_{S(x)} \ell(f_\theta(x'), y) $$
+    $$ \min_\theta E\, \ell(f_\theta(x'), y), \quad x' = x \text{ or } \arg\max_{x' \in S(x)} \ell(f_\theta(x'), y) $$
 
     Args:
         model: trained in place and left in evaluation mode.

@@ -49,10 +49,12 @@ def test_norm_is_exact_where_some_corner_is_far_enough_and_empty_says_the_rest(
 
 @pytest.mark.parametrize("features", [2, 3])
 def test_linf_lands_on_the_nearest_point_of_the_cut_sphere(features: int) -> None:
-    x, origin, eps = _cases(60, features, 1.0)
+    _, origin, eps = _cases(100, features, 1.0)
+    share = 2.4 * Key(4).uniform(torch.arange(100), (features,), torch.float64) - 1.2
+    x = origin + eps[:, None] * share
     sphere = Sphere(Linf(1.0))
     back = sphere.retract(x, origin, eps)
-    ticks = torch.linspace(-1, 1, 41, dtype=torch.float64)
+    ticks = torch.linspace(-1, 1, 81 if features == 2 else 21, dtype=torch.float64)
     for row in torch.nonzero(~sphere.empty(origin, eps)).flatten().tolist():
         nearest = math.inf
         for face, end in itertools.product(range(features), (-1.0, 1.0)):
@@ -124,3 +126,22 @@ def test_float32_keeps_the_norm_of_an_image(ball: Threat) -> None:
 def test_only_a_ball_makes_a_sphere(wrong: Threat) -> None:
     with pytest.raises((ThreatError, TypeError), match="ball"):
         Sphere(wrong)
+
+
+@pytest.mark.parametrize("ball", BALLS)
+def test_points_within_and_beyond_the_norm_are_no_members(ball: Threat) -> None:
+    origin = torch.full((1, 3), 0.5)
+    eps = torch.tensor([0.4])
+    on = Sphere(ball).sample(origin, torch.arange(1), Key(0), eps)
+    for share, member in ((0.0, False), (0.999, False), (1.0, True), (1.001, False)):
+        assert Sphere(ball).contains(origin + share * (on - origin), origin, eps).tolist() == [member]
+
+
+@pytest.mark.parametrize("ball", BALLS)
+def test_points_on_the_sphere_stay_where_several_coordinates_meet_their_ends_at_once(ball: Threat) -> None:
+    x, origin, eps = _cases(2000, 12, 0.6 * float(ball.norm(torch.ones(1, 12))))
+    sphere = Sphere(ball)
+    rows = ~sphere.empty(origin, eps)
+    once = sphere.retract(x, origin, eps)
+    twice = sphere.retract(once, origin, eps)
+    torch.testing.assert_close(twice[rows], once[rows], rtol=0, atol=1e-9)

@@ -1,0 +1,28 @@
+"""`frenemy cite NAME ...`: BibTeX of the parts that were used."""
+
+from __future__ import annotations
+
+from frenemy.catalog import Part, catalog
+from frenemy.cli.list import FOLDERS
+from frenemy.errors import UsageError, nearest
+
+__all__ = ["run"]
+
+
+def run(argv: list[str]) -> int:
+    """Print one BibTeX entry a name."""
+    if not argv or argv in (["-h"], ["--help"]):
+        print(
+            "usage: frenemy cite NAME ...\n\nPrint the BibTeX of attacks, threats, objectives, models or data sets."
+        )
+        return 0
+    parts: dict[str, Part] = {}
+    for folder in FOLDERS:
+        parts |= catalog(folder)
+    for name in argv:
+        if name.lower() not in parts:
+            raise UsageError(f"unknown part '{name}'{nearest(name.lower(), parts)}")
+    for name in argv:
+        part = parts[name.lower()]
+        print(part.card.bibtex(part.name))
+    return 0

@@ -1,0 +1,89 @@
+"""The command line: `frenemy VERB ...`, one file a verb; an error is one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from types import FrameType
+from typing import Final
+
+from frenemy.errors import FrenemyError, nearest
+
+__all__ = ["main"]
+
+_VERBS: Final = {
+    "audit": "judge a model against an enemy, a false friend and anybody who wants its answer to flip",
+    "report": "make the tables and the page of a finished audit again",
+    "list": "show the attacks, threats, objectives, models and data sets there are",
+    "cite": "print the BibTeX of what you used",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        0 for success, 2 for bad input, 3 if some examples could not be judged, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] in ("-V", "--version"):
+        from frenemy import __version__
+
+        print(f"frenemy {__version__}")
+        return 0
+    verb, rest = words[0], words[1:]
+    if verb not in _VERBS:
+        return _fail(f"unknown command '{verb}'{nearest(verb, _VERBS)}")
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code: int = import_module(f"frenemy.cli.{verb}").run(rest)
+    except FrenemyError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _stopped(130)
+    except _Terminated:
+        return _stopped(143)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def _fail(sentence: str) -> int:
+    print(f"frenemy: error: {' '.join(sentence.split())}", file=sys.stderr)
+    return 2
+
+
+def _stopped(code: int) -> int:
+    print("frenemy: stopped; finished work is kept: run the same command again to go on", file=sys.stderr)
+    return code
+
+
+def _help() -> str:
+    verbs = "\n".join(f"  {verb:8} {what}" for verb, what in _VERBS.items())
+    return f"""usage: frenemy COMMAND ...
+
+How does a model behave when someone pushes its inputs?
+
+{verbs}
+
+  frenemy audit                                       the demonstration: two digit classifiers
+  frenemy audit --model net.py:make --data mnist --threat linf:0.2
+  frenemy COMMAND --help                              all options of a command"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -18,6 +18,9 @@ from frenemy.types import Flags, Inputs, PerExample
 
 __all__ = ["L1"]
 
+_PASSES = 100
+_EXACT = 1e-12
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class L1:
         ThreatError: `eps` is negative or not finite, `low < high` fails somewhere, or `spread` is not in (0, 1].
 
     Cost:
-        A retraction sorts `2 d` numbers a row in float64.
+        A retraction takes about six elementwise passes in float64 for each of some ten Newton steps.
 
     Source of the projection: Croce and Hein 2021, "Mind the box: l1-APGD for sparse adversarial attacks on image
     classifiers", ICML, arXiv:2103.01208, Section 2.
@@ -148,13 +151,21 @@ class L1:
 def _cut(size: Tensor, most: Tensor, eps: Tensor) -> Tensor:
     """Smallest `cut >= 0` with `sum_i min(max(size_i - cut, 0), most_i) <= eps`, for each row.
 
-    As `cut` falls, a coordinate starts to grow at `size_i` and stops at `size_i - most_i`; between two such
-    places the sum is linear, and it only grows, so one sort and one cumulative sum find the piece.
+    The sum falls in straight pieces as `cut` rises. Newton's step is exact once it starts from the right piece; where
+    it would leave the bracket of the root, the bracket is halved instead.
     """
-    places, order = torch.cat([size, (size - most).clamp(min=0)], dim=1).sort(dim=1, descending=True)
-    growing = torch.where(order < size.shape[1], 1, -1).cumsum(1)[:, :-1]
-    reached = torch.nn.functional.pad((growing * -places.diff(dim=1)).cumsum(1), (1, 0))
-    piece = ((reached <= eps[:, None]).sum(1, keepdim=True) - 1).clamp(max=max(0, growing.shape[1] - 1))
-    start, sum_there = places.gather(1, piece), reached.gather(1, piece)
-    cut = start - (eps[:, None] - sum_there) / growing.gather(1, piece).clamp(min=1)
-    return torch.where(reached[:, -1] <= eps, 0, cut.squeeze(1))
+    low, high = torch.zeros_like(eps), size.amax(1)
+    cut = low.clone()
+    for _ in range(_PASSES):
+        grown = size - cut[:, None]
+        excess = torch.minimum(grown.clamp(min=0), most).sum(1) - eps
+        low, high = torch.where(excess > 0, cut, low), torch.where(excess > 0, high, cut)
+        moving = ((grown > 0) & (grown <= most)).sum(1)
+        newton = cut + excess / moving
+        good = (moving > 0) & (newton > low) & (newton < high)
+        ahead = torch.where(good, newton, (low + high) / 2).clamp_(min=0)
+        done = (excess.abs() <= _EXACT * eps) | (high <= low) | (ahead == cut)
+        if bool(done.all()):
+            break
+        cut = torch.where(done, cut, ahead)
+    return torch.where(eps > 0, cut, size.amax(1))

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from frenemy.files import write_atomic
 __all__ = ["Arrays", "Ledger", "canonical", "open_ledger"]
 
 Arrays = dict[str, NDArray[Any]]
+
+_PART: Final = f".{'?' * 16}.part"
+"""What `write_atomic` leaves behind when it is killed."""
 
 
 @final
@@ -65,6 +68,8 @@ class Ledger:
 def open_ledger(out: Path | None, settings: Mapping[str, Any]) -> Iterator[Ledger]:
     """Open a run directory for one run: created if need be, locked while open, bound to one set of settings.
 
+    A directory in which no job was finished may be bound anew.
+
     Args:
         out: the directory; None gives a ledger that keeps nothing.
         settings: everything that decides the numbers, as plain JSON values.
@@ -77,7 +82,7 @@ def open_ledger(out: Path | None, settings: Mapping[str, Any]) -> Iterator[Ledge
         return
     try:
         (out / "jobs").mkdir(parents=True, exist_ok=True)
-        lock = os.open(out / "lock", os.O_RDWR | os.O_CREAT)
+        lock = os.open(out / "lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise RunError(
             f"expected to write the run into '{out}', got: {error.strerror}; give another directory with --out"
@@ -89,7 +94,7 @@ def open_ledger(out: Path | None, settings: Mapping[str, Any]) -> Iterator[Ledge
             raise RunError(
                 f"expected '{out}' to be free, got a run that is still writing to it; wait for it or give another --out"
             ) from error
-        for leftover in out.glob("**/.*.part"):
+        for leftover in (*out.glob(_PART), *out.glob(f"jobs/{_PART}")):
             leftover.unlink(missing_ok=True)
         _bind(out, settings)
         yield Ledger(out / "jobs")
@@ -104,12 +109,15 @@ def canonical(value: Mapping[str, Any]) -> str:
 
 def _bind(out: Path, settings: Mapping[str, Any]) -> None:
     file, text = out / "run.json", canonical(settings)
-    if not file.exists():
+    done = (*out.glob("audit.json"), *out.glob("jobs/*.npz"), *out.glob("models/*/jobs/*.npz"))
+    if not file.exists() or not done:
         write_atomic(file, text.encode())
         return
     try:
         before = json.loads(file.read_text())
-    except ValueError as error:
+        if not isinstance(before, dict):
+            raise ValueError("no JSON object")
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(
             f"expected '{file}' to describe a run, got damaged JSON; give another --out"
         ) from error
@@ -122,7 +130,7 @@ def _bind(out: Path, settings: Mapping[str, Any]) -> None:
 
 def _read(file: Path, text: str) -> Arrays | None:
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

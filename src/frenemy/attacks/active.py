@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from frenemy.attacks.best import Best
+from frenemy.objectives.surrogates import finite
 
 __all__ = ["Active"]
 
@@ -19,6 +20,8 @@ _WASTE: Final = 0.125
 @final
 class Active:
     """A working set of at most `batch_size` rows, with all that a projected ascent needs of them.
+
+    The best points of the working rows are kept here, in their order, and go back to `best` when the set changes.
 
     Args:
         best: the search the rows belong to.
@@ -32,29 +35,78 @@ class Active:
         age: how many steps each has taken.
         live: False for a row that is settled and still carried along.
         fresh: whether rows have just entered.
+        forwards, backwards: how often these rows went through the model, and back, since the set last changed.
     """
+
+    rows: Tensor
+    x: Tensor
+    origin: Tensor
+    goal: Tensor
+    eps: Tensor
+    age: Tensor
+    live: Tensor
+    fresh: bool
+    forwards: int
+    backwards: int
+    _x: Tensor
+    _loss: Tensor
+    _success: Tensor
+    _step: Tensor
 
     def __init__(
         self, best: Best, queue: Tensor, start: Callable[[Tensor], Tensor], batch_size: int | None
     ) -> None:
         self._best, self._start, self._queue = best, start, queue
         self._size = min(batch_size or len(queue), len(queue))
-        nothing = queue[:0]
-        self._hold(nothing, best.batch.x[:0], nothing)
-        self.compact()
+        self._hold(queue[:0], best.batch.x[:0], queue[:0])
+        self._compact()
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    def lost(self, x: Tensor, logits: Tensor) -> Tensor:
+        """Say which rows cannot go on because the answer there is not finite, and remember why.
+
+        Where the point itself is not finite, its gradient was not: that is a gradient that leads nowhere (`flat`), and
+        the run ends. Where the model answers a sound point with NaN or infinity, nothing can be said of the example.
+        """
+        lost = ~finite(logits)
+        if bool(lost.any()):
+            sound = x.flatten(1).isfinite().all(1)
+            self._best.finite[self.rows[lost & sound & self.live]] = False
+            self._best.flat[self.rows[lost & ~sound & self.live]] = True
+        return lost
+
+    def see(self, x: Tensor, loss: Tensor, success: Tensor, step: Tensor) -> None:
+        """Judge a point of each row; `x` is taken over, so the caller has no further use for it."""
+        loss = loss.to(torch.float32)
+        first = success & ~self._success & self.live
+        better = first | ((loss > self._loss) & (success == self._success) & self.live)
+        kept = (~better).nonzero().flatten()
+        if len(kept):
+            x[kept] = self._x[kept]
+        self._x, self._loss = x, torch.where(better, loss, self._loss)
+        if bool(first.any()):
+            self._success = self._success | first
+            self._step = torch.where(first, step, self._step)
+
+    def step(self, x: Tensor) -> None:
+        """Put every row at its next point."""
+        self.x, self.age, self.fresh = x, self.age + 1, False
+        self.backwards += 1
+
     def settle(self, leaving: Tensor) -> None:
         """Let rows leave: they are dropped once enough have gone to make it worth while."""
-        self.live &= ~leaving
+        self.live = self.live & ~leaving
         gone = len(self) - int(self.live.sum())
         if gone == len(self) or gone > _WASTE * len(self):
-            self.compact()
+            self._compact()
 
-    def compact(self) -> None:
-        """Drop the settled rows and fill up from the queue."""
+    def _compact(self) -> None:
+        """Give the best points back, drop the settled rows and fill up from the queue."""
+        self._best.keep(
+            self.rows, self._x, self._loss, self._success, self._step, self.forwards, self.backwards
+        )
         rows, x, age = self.rows[self.live], self.x[self.live], self.age[self.live]
         entering, self._queue = self._queue.tensor_split([self._size - len(rows)])
         if len(entering):
@@ -64,9 +116,13 @@ class Active:
         self.fresh = len(entering) > 0
 
     def _hold(self, rows: Tensor, x: Tensor, age: Tensor) -> None:
-        batch = self._best.batch
-        whole = torch.equal(rows, torch.arange(len(batch), device=rows.device))
+        """Gather everything the rows need."""
+        best = self._best
+        whole = torch.equal(rows, torch.arange(len(best.batch), device=rows.device))
         self.rows, self.x, self.age = rows, x, age
-        self.origin = batch.x if whole else batch.x[rows]
-        self.goal, self.eps = self._best.goal[rows], self._best.eps[rows]
+        self.origin = best.batch.x if whole else best.batch.x[rows]
+        self.goal, self.eps = best.goal[rows], best.eps[rows]
         self.live, self.fresh = torch.ones_like(rows, dtype=torch.bool), False
+        self._x = best.x if whole else best.x[rows]
+        self._loss, self._success, self._step = best.loss[rows], best.success[rows], best.step[rows]
+        self.forwards = self.backwards = 0

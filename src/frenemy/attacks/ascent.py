@@ -12,14 +12,14 @@ from torch import Tensor
 
 from frenemy.attacks.active import Active
 from frenemy.attacks.attack import Found
-from frenemy.attacks.best import Best
+from frenemy.attacks.best import Best, look
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError
 from frenemy.models.model import Model
 from frenemy.models.still import still
 from frenemy.objectives.objective import Objective
 from frenemy.rng import Key
-from frenemy.threats.threat import Threat
+from frenemy.threats.threat import Threat, radii
 
 __all__ = ["Ascent"]
 
@@ -69,11 +69,25 @@ class Ascent:
         with torch.inference_mode(False), torch.enable_grad(), still(model):
             x = batch.x.clone() if batch.x.is_inference() else batch.x.detach()
             batch = Batch(x, batch.y, batch.index)
-            best = Best(model, batch, threat=threat, objective=objective, batch_size=self.batch_size)
+            opening = self._opening(model, batch, threat)
+            clean = look(model, x, self.batch_size) if opening is None else opening[1].detach()
+            best = Best(batch, clean, threat=threat, objective=objective)
             for restart in range(self.restarts):
                 draw = key.fold("start").fold(restart)
-                self._run(model, best, partial(self._start, best, draw), restart)
+                self._run(model, best, partial(self._start, best, draw), restart, opening)
+                opening = None
             return best.found()
+
+    def _opening(self, model: Model, batch: Batch, threat: Threat) -> tuple[Tensor, Tensor] | None:
+        """Where the first run starts at the inputs themselves, their clean answers can carry its first gradient."""
+        whole = self.batch_size is None or len(batch) <= self.batch_size
+        if self.random_start or self.steps == 0 or not whole or not len(batch):
+            return None
+        eps = radii(threat.eps, batch.x)
+        if not torch.equal(threat.retract(batch.x, batch.x, eps), batch.x):
+            return None
+        x = batch.x.detach().requires_grad_()
+        return x, model(x)
 
     def _start(self, best: Best, draw: Key, rows: Tensor) -> Tensor:
         origin, eps = best.batch.x[rows], best.eps[rows]
@@ -81,33 +95,46 @@ class Ascent:
             return best.threat.sample(origin, best.batch.index[rows], draw, eps)
         return best.threat.retract(origin, origin, eps)
 
-    def _run(self, model: Model, best: Best, start: Callable[[Tensor], Tensor], restart: int) -> None:
+    def _run(
+        self,
+        model: Model,
+        best: Best,
+        start: Callable[[Tensor], Tensor],
+        restart: int,
+        opening: tuple[Tensor, Tensor] | None,
+    ) -> None:
+        threat, objective = best.threat, best.objective
         active = Active(best, best.open(self.early_stop), start, self.batch_size)
         while len(active):
-            rows, x = active.rows, active.x.detach().requires_grad_()
-            logits = model(x)
-            loss = best.objective.loss(logits, active.goal)
-            success = best.objective.success(logits.detach(), active.goal)
-            best.forwards[rows] += 1
-            best.see(
-                rows, x.detach(), loss.detach(), success, active.age + restart * (self.steps + 1), active.live
-            )
-            leaving = (active.age >= self.steps) | best.dropped(
-                rows, x.detach(), logits.detach(), active.live
-            )
+            if opening is None:
+                x = active.x.detach().requires_grad_()
+                logits = model(x)
+                active.forwards += 1
+            else:
+                x, logits = opening[0], opening[1][active.rows]
+            loss = objective.loss(logits, active.goal)
+            point, answer, when = active.x.detach(), logits.detach(), active.age + restart * (self.steps + 1)
+            success = objective.success(answer, active.goal)
+            leaving = (active.age >= self.steps) | active.lost(point, answer)
             if self.early_stop:
-                leaving |= success
+                leaving = leaving | success
             if not bool((leaving | ~active.live).all()):
                 gradient = _gradient(loss, x)
-                best.backwards[rows] += 1
+                if opening is not None:
+                    gradient = gradient[active.rows]
+                    best.backwards += 1
+                    active.backwards -= 1
+                if active.fresh and restart == 0:
+                    peak = gradient.flatten(1).abs().amax(1)
+                    leads = (peak > 0) & (peak < torch.inf)
+                    best.flat[active.rows] |= ~leads & ~leaving & (active.age == 0)
                 with torch.no_grad():
-                    if active.fresh and restart == 0:
-                        best.flat[rows] |= (gradient.flatten(1).abs().amax(1) == 0) & (active.age == 0)
-                    moved = best.threat.move(x.detach(), gradient, self.step_size * active.eps)
-                    active.x = best.threat.retract(moved, active.origin, active.eps)
+                    moved = threat.move(point, gradient, self.step_size * active.eps)
+                    active.step(threat.retract(moved, active.origin, active.eps))
+                del gradient, moved
+            active.see(point, loss.detach(), success, when)
             del x, logits, loss
-            active.age += 1
-            active.fresh = False
+            opening = None
             active.settle(leaving)
 
 

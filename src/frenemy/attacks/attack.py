@@ -44,7 +44,7 @@ class Found:
         success: `(batch,)` whether the objective succeeds there.
         status: `(batch,)` int64, values of `Status`.
         step: `(batch,)` int64, step at which success was first seen, counted through restarts; -1 for never.
-        flat: `(batch,)` whether the first gradient was exactly zero, or some gradient not finite.
+        flat: `(batch,)` whether the first gradient was exactly zero or not finite, so that the search was blind.
         forwards, backwards: `(batch,)` int64, how often each row went through the model, and back.
     """
 

@@ -12,6 +12,7 @@ from frenemy.data.batch import Batch
 from frenemy.errors import ThreatError
 from frenemy.models.model import Model
 from frenemy.objectives.objective import Objective
+from frenemy.objectives.surrogates import finite
 from frenemy.threats.threat import Threat, radii
 
 __all__ = ["Best", "look"]
@@ -27,17 +28,18 @@ def look(model: Model, x: Tensor, batch_size: int | None) -> Tensor:
 class Best:
     """Keeps, for each row of a batch, the point to return: success comes first, then the larger loss.
 
-    Opening it looks at every clean input once (that forward is counted): it settles the goals, finds examples that
-    are already where the perturber wants them, and sets apart those without a finite answer. Where the clean input
-    does not belong to the threat (a sphere), it is not a candidate.
+    The clean answers settle the goals, show which examples are already where the perturber wants them, and set apart
+    those without a finite answer; that one forward is counted. Where the clean input does not belong to the threat (a
+    sphere), it is not a candidate.
+
+    Args:
+        clean: `(batch, classes)` logits of the inputs themselves.
 
     Raises:
         ThreatError: the set of some example is empty; the message names the first.
     """
 
-    def __init__(
-        self, model: Model, batch: Batch, *, threat: Threat, objective: Objective, batch_size: int | None
-    ) -> None:
+    def __init__(self, batch: Batch, clean: Tensor, *, threat: Threat, objective: Objective) -> None:
         self.eps = radii(threat.eps, batch.x)
         empty = threat.empty(batch.x, self.eps).nonzero().flatten()
         if len(empty):
@@ -46,13 +48,12 @@ class Best:
                 f"expected a point of norm {float(self.eps[first]):g} inside the box for every example, got none for "
                 f"example {int(batch.index[first])}; use a smaller eps"
             )
-        clean = look(model, batch.x, batch_size)
         count = len(batch)
         self.batch, self.threat, self.objective = batch, threat, objective
-        self.finite = clean.isfinite().all(1)
+        self.finite = finite(clean)
         self.goal = objective.goal(clean, batch.y)
         candidate = threat.contains(batch.x, batch.x, self.eps) & self.finite
-        self.x = batch.x.clone(memory_format=torch.contiguous_format)
+        self.x = batch.x.clone()
         self.loss = objective.loss(clean, self.goal).to(torch.float32).masked_fill_(~candidate, -torch.inf)
         self.success = objective.success(clean, self.goal) & candidate
         self.already = self.success.clone()
@@ -65,33 +66,22 @@ class Best:
         """Positions of the rows still worth searching: finite, and without success if success ends the search."""
         return (self.finite & ~self.success if early_stop else self.finite).nonzero().flatten()
 
-    def see(self, rows: Tensor, x: Tensor, loss: Tensor, success: Tensor, step: Tensor, live: Tensor) -> None:
-        """Judge a point for each of `rows`; those not `live` are passed over."""
-        loss = loss.to(torch.float32)
-        before = self.success[rows]
-        better = ((success & ~before) | ((success == before) & (loss > self.loss[rows]))) & live
-        first = rows[success & ~before & live]
-        self.step[first] = step[success & ~before & live]
-        if bool(better.all()):
+    def keep(
+        self,
+        rows: Tensor,
+        x: Tensor,
+        loss: Tensor,
+        success: Tensor,
+        step: Tensor,
+        forwards: int,
+        backwards: int,
+    ) -> None:
+        """Take back the best points of `rows`, each of which went so often through the model, and back."""
+        if x is not self.x:
             self.x.index_copy_(0, rows, x)
-            self.loss.index_copy_(0, rows, loss)
-        else:
-            self.x[rows[better]] = x[better]
-            self.loss[rows[better]] = loss[better]
-        self.success[first] = True
-
-    def dropped(self, rows: Tensor, x: Tensor, logits: Tensor, live: Tensor) -> Tensor:
-        """Say which rows cannot go on, because the answer there is not finite, and remember why.
-
-        Where the point itself is not finite, its gradient was not: that is a gradient that leads nowhere (`flat`), and
-        the run ends. Where the model answers a sound point with NaN or infinity, nothing can be said of the example.
-        """
-        lost = ~logits.isfinite().all(1)
-        if bool(lost.any()):
-            sound = x.flatten(1).isfinite().all(1)
-            self.finite[rows[lost & sound & live]] = False
-            self.flat[rows[lost & ~sound & live]] = True
-        return lost
+        self.loss[rows], self.success[rows], self.step[rows] = loss, success, step
+        self.forwards[rows] += forwards
+        self.backwards[rows] += backwards
 
     def found(self) -> Found:
         """Close the search."""

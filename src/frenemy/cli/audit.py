@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import re
 import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import Any, Final, Literal, final
 
-from frenemy.cli.options import read
-from frenemy.errors import UsageError
-
-if TYPE_CHECKING:
-    from frenemy.cli.progress import Bar
-    from frenemy.data.examples import Examples
-    from frenemy.models.model import Model
+from frenemy.cli.options import at_least, read
 
 __all__ = ["AuditOptions", "run"]
 
@@ -52,9 +46,9 @@ class AuditOptions:
         seed: root of all randomness.
         device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
         precision: float32, or bfloat16 to search in bfloat16 and confirm in float32.
-        fast: search with the quick float32 kernels.
+        fast: search with the quick float32 kernels, which is usual.
         batch_size: the most rows in one forward; halved by itself when memory runs out.
-        out: directory for the run and its report; by default runs/DATA-THREAT-MODEL.
+        out: directory for the run and its report; by default one in runs/, named after what is asked.
         quiet: print nothing but errors.
     """
 
@@ -63,15 +57,15 @@ class AuditOptions:
     threat: str | None = None
     objectives: str = "enemy,friend,reversal"
     losses: str = "ce,margin"
-    steps: int = 50
-    step_size: float = 0.1
-    restarts: int = 1
-    curve: int = 8
-    curve_examples: int = 500
-    examples: int | None = None
-    split: str = "test"
+    steps: int = at_least(0, 50)
+    step_size: float = at_least(0, 0.1)
+    restarts: int = at_least(1, 1)
+    curve: int = at_least(0, 8)
+    curve_examples: int = at_least(1, 500)
+    examples: int | None = at_least(1, None)
+    split: Literal["test", "train"] = "test"
     data_dir: str | None = None
-    resize: int | None = None
+    resize: int | None = at_least(1, None)
     target: str | None = None
     mean: str | None = None
     std: str | None = None
@@ -79,35 +73,50 @@ class AuditOptions:
     partial: bool = False
     seed: int = 0
     device: str = "auto"
-    precision: str = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
     fast: bool = True
-    batch_size: int = 128
+    batch_size: int = at_least(1, 128)
     out: str | None = None
     quiet: bool = False
 
 
-_THREATS = {
+_THREATS: Final = {
     "digits": "linf:0.15",
     "mnist": "linf:0.2",
     "fashion-mnist": "linf:0.2",
     "fashion_mnist": "linf:0.2",
 }
+_ELSEWHERE: Final = ("out", "quiet", "device", "batch_size", "data_dir")
+"""Options that do not decide the numbers."""
+
+_EPILOG: Final = """\
+examples:
+  frenemy audit
+  frenemy audit --model net.py:make --data photos --resize 32 --threat l2:0.5
+  frenemy audit --model mlp:net.safetensors --data table.csv --threat linf:0.1
+
+exit code: 0 done; 2 an option or a file cannot be used; 3 done, but the model
+raised at some examples; 130 or 143 stopped, and the same command goes on"""
 
 
 def run(argv: list[str]) -> int:
     """Audit every model that was named, print the numbers, write the report."""
-    about = (AuditOptions.__doc__ or "").split("\n")[0]
-    options = read(AuditOptions, argv, "audit", about)
-    from rich.text import Text
-
+    options = read(AuditOptions, argv, "audit", _EPILOG)
+    if options is None:
+        return 0
+    from frenemy.cli.prepare import check, device_of, models, numbers, words
     from frenemy.cli.progress import Bar
     from frenemy.data.find import load
     from frenemy.ledger import open_ledger
     from frenemy.reports.publish import publish
-    from frenemy.reports.table import terminal
     from frenemy.risks.audit import audit
 
-    bar = Bar(quiet=options.quiet)
+    specs, losses = words("model", options.model), words("losses", options.losses)
+    wishes = words("objectives", options.objectives)
+    threat = options.threat or _THREATS.get(options.data.lower(), "linf:8/255")
+    mean, std = numbers("mean", options.mean), numbers("std", options.std)
+    check(threat, wishes, losses)
+    device = device_of(options.device)
     examples = load(
         options.data,
         data_dir=options.data_dir,
@@ -116,24 +125,25 @@ def run(argv: list[str]) -> int:
         resize=options.resize,
         target=options.target,
     )
-    threat = options.threat or _THREATS.get(options.data.lower(), "linf:8/255")
-    specs = _words(options.model)
-    out = Path(options.out or _place(options.data, threat, specs))
-    asked = {field.name: getattr(options, field.name) for field in fields(options)} | {"threat": threat}
-    for name in ("out", "quiet", "device", "batch_size", "data_dir"):
-        del asked[name]
+    asked = {one.name: getattr(options, one.name) for one in fields(options) if one.name not in _ELSEWHERE}
+    asked |= {"model": ",".join(specs), "losses": ",".join(losses), "objectives": ",".join(wishes)}
+    asked |= {"threat": threat}
+    out = Path(options.out or _place(asked, specs))
+    bar = Bar(quiet=options.quiet)
+    audits = []
     with open_ledger(out, asked):
-        audits = []
-        for number, spec in enumerate(specs, 1):
-            model, name = _model(spec, options, examples, bar)
-            with bar.task(f"{name} ({number}/{len(specs)})" if len(specs) > 1 else name) as told:
+        judged = models(
+            specs, examples, device, bar, mean=mean, std=std, output=options.output, partial=options.partial
+        )
+        for number, (name, model) in enumerate(judged.items(), 1):
+            with bar.task(f"{name} ({number}/{len(judged)})" if len(judged) > 1 else name) as told:
                 audits.append(
                     audit(
                         model,
                         examples,
                         threat=threat,
-                        objectives=_words(options.objectives),
-                        losses=_words(options.losses),
+                        objectives=wishes,
+                        losses=losses,
                         steps=options.steps,
                         step_size=options.step_size,
                         restarts=options.restarts,
@@ -145,73 +155,26 @@ def run(argv: list[str]) -> int:
                         batch_size=options.batch_size,
                         out=out / "models" / name,
                         name=name,
-                        command=_command(argv),
+                        command=shlex.join(["frenemy", "audit", *argv]),
                         progress=told,
                     )
                 )
         publish(audits, out)
     if not options.quiet:
-        bar.show(terminal(audits))
-        for found in audits:
-            for caveat in found.caveats:
-                bar.show(Text.assemble((f"{found.model}: {caveat.name}. ", "yellow"), caveat.text))
-        bar.show(Text(f"report: {out / 'report.html'}", overflow="fold"))
-    failed = any("error" in str(why) for found in audits for why in found.examples["set_apart"])
-    return 3 if failed else 0
+        bar.results(audits, out / "report.html")
+    raised = any("error" in str(why) for found in audits for why in found.examples["set_apart"])
+    return 3 if raised else 0
 
 
-def _model(spec: str, options: AuditOptions, examples: Examples, bar: Bar) -> tuple[Model, str]:
-    """Build the model of one spec, or load a demonstration model, and give it a short name."""
-    from frenemy.models.build import build, fits
-    from frenemy.training.demonstration import DEMONSTRATIONS, demonstration
-
-    device = _device(options.device)
-    if spec not in DEMONSTRATIONS:
-        return build(
-            spec,
-            examples=examples,
-            mean=_numbers("mean", options.mean),
-            std=_numbers("std", options.std),
-            output=options.output,
-            partial=options.partial,
-            device=device,
-        )
-    with bar.task(f"{spec}: weights") as told:
-        model = demonstration(spec, told=told).to(device)
-    fits(model, examples)
-    return model, spec
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _words(text: str) -> list[str]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    if not words:
-        raise UsageError(f"expected one or more words separated by commas, got '{text}'")
-    return words
-
-
-def _numbers(name: str, text: str | None) -> float | list[float] | None:
-    if text is None:
-        return None
-    try:
-        numbers = [float(word) for word in text.strip("[]() ").split(",")]
-    except ValueError as error:
-        raise UsageError(f"expected --{name} to be numbers separated by commas, got '{text}'") from error
-    return numbers if len(numbers) > 1 else numbers[0]
-
-
-def _place(data: str, threat: str, specs: list[str]) -> str:
-    """Name a run directory after what is run."""
-    words = [Path(data).stem if os.sep in data else data, threat, *(Path(spec).name for spec in specs)]
-    return os.path.join("runs", re.sub(r"[^A-Za-z0-9.@-]+", "-", "-".join(words))[:100].strip("-."))
-
-
-def _command(argv: list[str]) -> str:
-    return shlex.join(["frenemy", "audit", *argv])
+def _place(asked: dict[str, Any], specs: list[str]) -> str:
+    """Name a run directory after what is asked: data, threat, models, and the options that are not as usual."""
+    data = str(asked["data"]).rpartition(":")[2]
+    words = [Path(data).stem or data, asked["threat"], *(Path(spec).name for spec in specs)]
+    for one in fields(AuditOptions):
+        value = asked.get(one.name, one.default)
+        if one.name not in ("model", "data", "threat") and value != one.default:
+            words += [one.name, value] if value is not False else ["no", one.name]
+    name = re.sub(r"[^A-Za-z0-9.@-]+", "-", "-".join(map(str, words))).strip("-.")
+    if len(name) > 100:
+        name = f"{name[:90]}-{hashlib.sha256(name.encode()).hexdigest()[:9]}"
+    return str(Path("runs", name))

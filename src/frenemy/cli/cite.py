@@ -19,10 +19,10 @@ def run(argv: list[str]) -> int:
     parts: dict[str, Part] = {}
     for folder in FOLDERS:
         parts |= catalog(folder)
-    for name in argv:
-        if name.lower() not in parts:
-            raise UsageError(f"unknown part '{name}'{nearest(name.lower(), parts)}")
-    for name in argv:
-        part = parts[name.lower()]
-        print(part.card.bibtex(part.name))
+    plain = {name: name.lower().replace("-", "").replace("_", "") for name in argv}
+    for name, key in plain.items():
+        if key not in parts:
+            raise UsageError(f"unknown part '{name}'{nearest(key, parts)}")
+    for key in dict.fromkeys(plain.values()):
+        print(parts[key].card.bibtex(parts[key].name))
     return 0

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
 from typing import Final
 
-from frenemy.errors import FrenemyError, nearest
+from frenemy import __version__
+from frenemy.cli.blame import blamed
+from frenemy.errors import FrenemyError, UsageError, nearest
 
 __all__ = ["main"]
 
@@ -28,20 +34,13 @@ def main(argv: list[str] | None = None) -> int:
         0 for success, 2 for bad input, 3 if some examples could not be judged, 130 after Ctrl-C, 143 after SIGTERM.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(_help())
-        return 0
-    if words[0] in ("-V", "--version"):
-        from frenemy import __version__
-
-        print(f"frenemy {__version__}")
-        return 0
-    verb, rest = words[0], words[1:]
-    if verb not in _VERBS:
-        return _fail(f"unknown command '{verb}'{nearest(verb, _VERBS)}")
-    signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
-        code: int = import_module(f"frenemy.cli.{verb}").run(rest)
+        with _heeding(signal.SIGTERM):
+            code = _run(words)
+            sys.stdout.flush()
+            return code
     except FrenemyError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -51,6 +50,23 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        if (sentence := blamed(error)) is None:
+            raise
+        return _fail(sentence)
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"frenemy {__version__}")
+        return 0
+    verb, rest = words[0], words[1:]
+    if verb not in _VERBS:
+        raise UsageError(f"unknown command '{verb}'{nearest(verb, _VERBS)}")
+    code: int = import_module(f"frenemy.cli.{verb}").run(rest)
     return code
 
 
@@ -58,12 +74,26 @@ class _Terminated(BaseException):
     """SIGTERM came."""
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
+@contextmanager
+def _heeding(number: signal.Signals) -> Iterator[None]:
+    """Turn a signal into an exception, so that files are closed and the terminal is left clean."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        signal.signal(number, before or signal.SIG_DFL)
 
 
 def _fail(sentence: str) -> int:
-    print(f"frenemy: error: {' '.join(sentence.split())}", file=sys.stderr)
+    plain = "".join(letter if letter.isprintable() else " " for letter in sentence)
+    print(f"frenemy: error: {' '.join(plain.split())}", file=sys.stderr)
     return 2
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import final
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
     TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from frenemy.reports.table import terminal
+from frenemy.risks.result import Audit
 
 __all__ = ["Bar"]
 
@@ -39,10 +43,11 @@ class Bar:
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TaskProgressColumn(),
-            TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=self._progress_console,
             disable=not self._progress_console.is_terminal,
+            speed_estimate_period=600,
             transient=True,
             expand=True,
         )
@@ -50,6 +55,12 @@ class Bar:
             task = bar.add_task(escape(name), total=1.0)
             yield lambda what, share: bar.update(task, completed=share, description=escape(f"{name}: {what}"))
 
-    def show(self, what: RenderableType) -> None:
-        """Print a result."""
-        self._out.print(what)
+    def results(self, audits: Sequence[Audit], page: Path) -> None:
+        """Print the numbers, what must be known before believing them, and where the page lies."""
+        self._out.print(terminal(audits))
+        for audit in audits:
+            for caveat in audit.caveats:
+                self._out.print(
+                    Text.assemble("\n", (f"{audit.model}: {caveat.name}. ", "yellow"), caveat.text)
+                )
+        self._out.print(f"\nreport: {page}", soft_wrap=True, markup=False, emoji=False)

@@ -30,6 +30,8 @@ class Answers(nn.Module):
         ModelError: the model cannot be called; in a call: no logits are found, or they are not floating point
             numbers of shape `(batch, classes)` with at least 2 classes.
 
+    A model that calls `sys.exit` raises RuntimeError instead.
+
     Cost: one copy of the input a call.
     """
 
@@ -59,7 +61,10 @@ class Answers(nn.Module):
         dtype = self._precision(x)
         copy = x.to(dtype, copy=True)
         before = None if copy.is_inference() else copy._version
-        answer = self.model(copy)
+        try:
+            answer = self.model(copy)
+        except SystemExit as error:
+            raise RuntimeError(f"the model wants to leave the program ({error})") from error
         if before is not None and copy._version != before:
             self.note("the model changes its input in place; it is given a copy")
         logits = self._checked(self._chosen(answer, len(x)), len(x))

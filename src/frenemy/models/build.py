@@ -17,7 +17,7 @@ from frenemy.catalog import Part, catalog
 from frenemy.data.examples import Examples
 from frenemy.errors import ModelError, nearest
 from frenemy.models.answers import Answers
-from frenemy.models.factory import from_factory
+from frenemy.models.factory import with_source
 from frenemy.models.files import LIMIT, load_state, matching, read_config
 from frenemy.models.model import Model, modules_of
 from frenemy.models.scaled import Scaled
@@ -57,10 +57,12 @@ def build(
     Raises:
         ModelError: the spec cannot be read, or the model cannot be built, loaded, moved or asked.
     """
-    inner, name, notes = _resolved(spec, examples, partial)
+    inner, name, notes, source = _resolved(spec, examples, partial)
     if mean is not None or std is not None:
         inner = Scaled(inner, 0.0 if mean is None else mean, 1.0 if std is None else std)
     model = Answers(inner, output)
+    if source:
+        model.register_buffer("source", torch.tensor(list(source), dtype=torch.uint8), persistent=False)
     for sentence in notes:
         model.note(sentence)
     try:
@@ -136,18 +138,19 @@ def initialise(module: nn.Module, key: Key) -> nn.Module:
     return module
 
 
-def _resolved(spec: str, examples: Examples, partial: bool) -> tuple[Model, str, list[str]]:
-    """Take a spec apart: the model, its short name, and what is to be noted."""
+def _resolved(spec: str, examples: Examples, partial: bool) -> tuple[Model, str, list[str], bytes]:
+    """Take a spec apart: the model, its short name, what is to be noted, and the hash of its code if it is yours."""
     file, _, factory = spec.rpartition(":")
     if file.endswith(".py"):
-        return from_factory(file, factory), f"{Path(file).stem}.{factory}", []
+        made, source = with_source(file, factory)
+        return made, f"{Path(file).stem}.{factory}", [], source
     if spec.endswith(".py"):
         raise ModelError(f"expected FILE.py:FACTORY, got '{spec}'; say which function of it makes the model")
     if seeded := re.fullmatch(r"(\w+)@(-?\d+)", spec):
         part = _architecture(seeded[1])
         settings = _settings(part, examples)
         _construct(part, settings, "meta")
-        return initialise(_construct(part, settings, "cpu"), Key(int(seeded[2]))), spec, []
+        return initialise(_construct(part, settings, "cpu"), Key(int(seeded[2]))), spec, [], b""
     if named := re.fullmatch(r"(\w\w+):(.+)", spec):
         return _loaded(_architecture(named[1]), Path(named[2]), examples, partial)
     if Path(spec).suffix:
@@ -169,7 +172,9 @@ def _architecture(name: str) -> Part:
     return known[name.lower()]
 
 
-def _loaded(part: Part | None, path: Path, examples: Examples, partial: bool) -> tuple[Model, str, list[str]]:
+def _loaded(
+    part: Part | None, path: Path, examples: Examples, partial: bool
+) -> tuple[Model, str, list[str], bytes]:
     config = read_config(path)
     told, settings = config.get("architecture"), config.get("settings")
     if part is None:
@@ -190,7 +195,7 @@ def _loaded(part: Part | None, path: Path, examples: Examples, partial: bool) ->
         initialise(module, Key(0).fold("partial"))
     left = load_state(module, path, partial)
     note = f"{len(left)} of {len(module.state_dict())} tensors are not in {path.name} and are drawn at random"
-    return module, path.stem, [f"{note}: {', '.join(left[:5])}"] if left else []
+    return module, path.stem, [f"{note}: {', '.join(left[:5])}"] if left else [], b""
 
 
 def _settings(part: Part, examples: Examples) -> dict[str, object]:

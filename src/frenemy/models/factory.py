@@ -16,7 +16,7 @@ from torch import nn
 from frenemy.errors import ModelError, nearest
 from frenemy.models.model import Model
 
-__all__ = ["from_factory"]
+__all__ = ["from_factory", "with_source"]
 
 
 def from_factory(path: str | Path, name: str) -> Model:
@@ -36,12 +36,21 @@ def from_factory(path: str | Path, name: str) -> Model:
     Raises:
         ModelError: there is no such file or name, something in it raises, or what it makes is no model.
     """
+    return with_source(path, name)[0]
+
+
+def with_source(path: str | Path, name: str) -> tuple[Model, bytes]:
+    """Take a model as `from_factory` does, and hash the code it came from.
+
+    Returns:
+        The model, and SHA-256 over the file and the neighbours that it imported.
+    """
     path = Path(path)
     if path.suffix != ".py" or not path.is_file():
         raise ModelError(
             f"expected a Python file, got '{path}' which does not exist or is none; check the path"
         )
-    with _beside(path):
+    with _beside(path) as sources:
         module = _imported(path)
         names = [known for known in vars(module) if not known.startswith("_")]
         if name not in vars(module):
@@ -65,8 +74,11 @@ def from_factory(path: str | Path, name: str) -> Model:
         raise ModelError(
             f"expected {path.name}:{name}() to return a model, got {what}; return a torch.nn.Module or a function"
         )
+    digest = hashlib.sha256()
+    for source in sorted({path.resolve(), *sources}):
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
     model: Model = made
-    return model
+    return model, digest.digest()
 
 
 def _imported(path: Path) -> ModuleType:
@@ -87,19 +99,25 @@ def _imported(path: Path) -> ModuleType:
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[None]:
+def _beside(path: Path) -> Iterator[list[Path]]:
+    """Let the file find its neighbours; on leaving, forget those it imported and list their files."""
     folder = str(path.resolve().parent)
     before = set(sys.modules)
     sys.path.insert(0, folder)
     importlib.invalidate_caches()
+    sources: list[Path] = []
     try:
-        yield
+        yield sources
     finally:
         if folder in sys.path:
             sys.path.remove(folder)
         for name in set(sys.modules) - before:
-            if folder not in sys.path and _neighbour(name, sys.modules[name], folder):
-                del sys.modules[name]
+            if _neighbour(name, sys.modules[name], folder):
+                sources += [
+                    Path(file) for file in (sys.modules[name].__file__,) if file and Path(file).is_file()
+                ]
+                if folder not in sys.path:
+                    del sys.modules[name]
 
 
 def _neighbour(name: str, module: ModuleType, folder: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -48,8 +48,8 @@ class Scaled(nn.Module):
                 "give one number each, or one a channel each"
             )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Give the model's logits at `(x - mean) / std`."""
+    def forward(self, x: Tensor) -> Any:
+        """Give what the model gives at `(x - mean) / std`: its logits, or whatever holds them."""
         channels = x.shape[1] if x.ndim > 1 else 1
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if numbers.numel() not in (1, channels):

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 from frenemy.card import Card
 from frenemy.objectives.objective import Surrogate
-from frenemy.objectives.surrogates import CrossEntropy, answers
+from frenemy.objectives.surrogates import CrossEntropy, leaves
 from frenemy.types import Flags, Goal, Labels, Logits, PerExample
 
 __all__ = ["Reversal"]
@@ -46,4 +46,4 @@ class Reversal:
 
     def success(self, logits: Logits, goal: Goal) -> Flags:
         """A finite answer other than the clean one."""
-        return ~answers(logits, goal) & logits.isfinite().all(1)
+        return leaves(logits, goal)

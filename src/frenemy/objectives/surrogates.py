@@ -12,7 +12,7 @@ from frenemy.errors import UsageError, nearest
 from frenemy.objectives.objective import Surrogate
 from frenemy.types import Flags, Goal, Labels, Logits, PerExample
 
-__all__ = ["KL", "SURROGATES", "CrossEntropy", "Margin", "answer", "answers", "surrogate"]
+__all__ = ["KL", "SURROGATES", "CrossEntropy", "Margin", "answer", "answers", "finite", "leaves", "surrogate"]
 
 
 @final
@@ -85,4 +85,14 @@ def answer(goal: Goal) -> Labels:
 
 def answers(logits: Logits, goal: Goal) -> Flags:
     """Whether each row finitely answers with the label of its goal; the first class wins a tie."""
-    return (logits.argmax(1) == answer(goal)) & logits.isfinite().all(1)
+    return (logits.argmax(1) == answer(goal)) & finite(logits)
+
+
+def leaves(logits: Logits, goal: Goal) -> Flags:
+    """Whether each row finitely answers with another label than that of its goal."""
+    return (logits.argmax(1) != answer(goal)) & finite(logits)
+
+
+def finite(logits: Logits) -> Flags:
+    """Whether each row is free of NaN and infinity: a number less itself is 0, and only a number."""
+    return (logits - logits).sum(1) == 0

@@ -17,7 +17,7 @@ from frenemy.risks.result import Cost, Picture
 from frenemy.risks.wishes import WHO, wished
 from frenemy.threats.threat import Threat
 
-__all__ = ["Headline", "seek"]
+__all__ = ["Headline", "columns", "pictures", "seek"]
 
 _PICTURES = 6
 

@@ -28,7 +28,7 @@ Progress = Callable[[str, float], None]
 _SHARD: Final = 256
 """Examples in one job: what a kill can lose, and what the batch is refilled from."""
 
-Rows = NDArray[np.int64]
+_Rows = NDArray[np.int64]
 
 
 @final
@@ -63,7 +63,7 @@ class Inquiry:
         self._check_inputs()
         self.logits = self._clean()
         self.labels = examples.y.numpy()
-        self.answers: Rows = self.logits.argmax(1)
+        self.answers: _Rows = self.logits.argmax(1)
         self._progress("clean answers", 0.0)
 
     def expect(self, stages: int) -> None:
@@ -71,12 +71,12 @@ class Inquiry:
         self._stages = max(stages, 1)
 
     @property
-    def judged(self) -> Rows:
+    def judged(self) -> _Rows:
         """Positions of the examples that something can be said about."""
         return np.array([row for row in range(len(self.examples)) if row not in self.apart], dtype=np.int64)
 
     def search(
-        self, what: str, rows: Rows, attack: Attack, threat: Threat, objective: Objective, pools: list[Pool]
+        self, what: str, rows: _Rows, attack: Attack, threat: Threat, objective: Objective, pools: list[Pool]
     ) -> tuple[Arrays, Cost]:
         """Attack `rows`, tell every pool of each confirmed point, and set apart the examples that fail.
 
@@ -111,7 +111,7 @@ class Inquiry:
             pool.add(rows[sound], joined["answer"][sound], joined["distance"][sound])
         return joined | {"rows": rows}, cost
 
-    def _shard(self, rows: Rows, attack: Attack, threat: Threat, objective: Objective) -> Arrays:
+    def _shard(self, rows: _Rows, attack: Attack, threat: Threat, objective: Objective) -> Arrays:
         job = {
             **self._identity,
             "rows": rows.tolist(),
@@ -130,13 +130,13 @@ class Inquiry:
 
         return self._ledger.result(job, work)
 
-    def _possible(self, rows: Rows, threat: Threat) -> Rows:
+    def _possible(self, rows: _Rows, threat: Threat) -> _Rows:
         """Leave out what was set apart, and examples at which the threat holds no point."""
         rows = rows[[row not in self.apart for row in rows.tolist()]] if len(rows) else rows
         if not len(rows):
             return rows
         origin = self.examples.batch(torch.as_tensor(rows)).x
-        keep: Rows = rows[~threat.empty(origin, radii(threat.eps, origin)).numpy()]
+        keep: _Rows = rows[~threat.empty(origin, radii(threat.eps, origin)).numpy()]
         return keep
 
     def _check_inputs(self) -> None:

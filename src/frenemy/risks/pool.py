@@ -16,9 +16,9 @@ __all__ = ["OBJECTIVES", "Pool"]
 
 OBJECTIVES: Final = ("untargeted", "hypocritical", "reversal")
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+_Ints = NDArray[np.int64]
+_Floats = NDArray[np.float64]
+_Bools = NDArray[np.bool_]
 
 
 @final
@@ -32,7 +32,7 @@ class Pool:
             friend (true for balls, false for spheres).
     """
 
-    def __init__(self, labels: Ints, clean: Ints, around: bool = True) -> None:
+    def __init__(self, labels: _Ints, clean: _Ints, around: bool = True) -> None:
         self.labels, self.clean = labels, clean
         self.distance = {wish: np.full(len(labels), np.inf) for wish in OBJECTIVES}
         self.answer = {wish: np.full(len(labels), -1) for wish in OBJECTIVES}
@@ -40,7 +40,7 @@ class Pool:
             everyone = np.arange(len(labels))
             self.add(everyone, clean, np.zeros(len(labels)))
 
-    def add(self, rows: Ints, answers: Ints, distance: Floats) -> None:
+    def add(self, rows: _Ints, answers: _Ints, distance: _Floats) -> None:
         """Tell of a confirmed point for each of `rows`: the model's answer there and how far away it is."""
         done = {
             "untargeted": answers != self.labels[rows],
@@ -52,7 +52,7 @@ class Pool:
             self.distance[wish][rows[nearer]] = distance[nearer]
             self.answer[wish][rows[nearer]] = answers[nearer]
 
-    def known(self, wish: str, eps: float = np.inf) -> Bools:
+    def known(self, wish: str, eps: float = np.inf) -> _Bools:
         """Which examples are known to yield to `wish` within `eps`."""
-        known: Bools = np.isfinite(self.distance[wish]) & (self.distance[wish] <= eps)
+        known: _Bools = np.isfinite(self.distance[wish]) & (self.distance[wish] <= eps)
         return known

@@ -1,0 +1,110 @@
+"""PGD-40 against its physical floor and against the peers, in one process.
+
+    python benchmarks/pgd.py                      # prints the ratios, writes docs/results/speed.json and docs/speed.md
+    python benchmarks/pgd.py --rounds 3 --only mlp
+
+The floor is 40 times a forward and a backward pass with respect to the input only, parameters frozen, eager float32:
+what PGD must cost if nothing is rearranged. Contenders run in turns within a round; a ratio is the median CPU time of a
+contender over the median CPU time of the floor. Peers that are not installed are left out: foolbox==3.3.4,
+torchattacks==3.5.1, adversarial-robustness-toolbox==1.20.1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+import torch
+from contenders import MODELS, Case, case, contenders, peak
+from tables import markdown
+
+RESULTS: Final = Path("docs/results/speed.json")
+
+
+def measure(here: Case, rounds: int, names: list[str] | None = None) -> dict[str, Any]:
+    """Time every contender in turns; report medians as ratios to the floor, and the accuracy each leaves."""
+    runs: dict[str, Callable[[], float]] = contenders(here, names)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    left = {name: run() for name, run in runs.items()}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            began = time.process_time()
+            run()
+            times[name].append(time.process_time() - began)
+    floor = median(times["floor"])
+    rows = {
+        name: {
+            "ratio": round(median(spent) / floor, 3),
+            "seconds": round(median(spent), 4),
+            "left": left[name],
+        }
+        for name, spent in times.items()
+    }
+    return {"case": here.name, "rows": len(here.batch), "steps": here.steps, "contenders": rows}
+
+
+def main() -> None:
+    """Measure all cases, then memory, each in a process of its own."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-memory", action="store_true", help="do not measure peak memory")
+    parser.add_argument(
+        "--peak", nargs=2, metavar=("CASE", "CONTENDER"), help="print one peak memory in MB, and stop"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.peak:
+        print(peak(case(options.peak[0]), options.peak[1]))
+        return
+    found = []
+    for name, (_, rows, steps) in MODELS.items():
+        if options.only in name:
+            here = case(name)
+            rounds = max(
+                3, options.rounds if rows * steps < 4000 or "resnet" not in name else options.rounds // 2
+            )
+            result = measure(here, rounds)
+            if here.memory and not options.no_memory:
+                result["peak_mb"] = {
+                    which: _peak(name, which) for which in ("floor", "frenemy", "frenemy fast")
+                }
+            found.append(result)
+            print(markdown([result]), flush=True)
+    record = {
+        "threads": options.threads,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "cases": found,
+    }
+    if not options.only:
+        RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+        Path("docs/speed.md").write_text(markdown(found, heading=True))
+
+
+def _peak(name: str, which: str) -> float:
+    """Median of three peaks, each measured in a fresh process."""
+    command = [sys.executable, __file__, "--peak", name, which]
+    return median(
+        float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(3)
+    )
+
+
+if __name__ == "__main__":
+    main()

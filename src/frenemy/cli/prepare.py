@@ -1,0 +1,110 @@
+"""Prepare: everything that an audit needs, checked before anything long begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from frenemy.cli.progress import Bar
+from frenemy.errors import UsageError
+
+if TYPE_CHECKING:
+    from frenemy.data.examples import Examples
+    from frenemy.models.model import Model
+
+__all__ = ["check", "device_of", "models", "numbers", "words"]
+
+
+def words(name: str, text: str) -> list[str]:
+    """Split an option at its commas; each word counts once."""
+    found = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not found:
+        raise UsageError(f"expected --{name} to be one or more words, got '{text}'; separate them by commas")
+    return found
+
+
+def numbers(name: str, text: str | None) -> float | list[float] | None:
+    """Read an option that is one number, or several separated by commas."""
+    if text is None:
+        return None
+    try:
+        found = [float(word) for word in text.strip("[]() ").split(",")]
+    except ValueError as error:
+        raise UsageError(
+            f"expected --{name} to be numbers, got '{text}'; give one, or one a channel separated by commas"
+        ) from error
+    return found if len(found) > 1 else found[0]
+
+
+def device_of(name: str) -> str:
+    """Name the device that is asked for, and see that it is here; `auto` is a GPU where there is one."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UsageError(
+            f"expected a device that is here, got '{name}': {why[:200]}; try cpu or auto"
+        ) from error
+    return name
+
+
+def check(threat: str, objectives: Sequence[str], losses: Sequence[str]) -> None:
+    """Refuse a threat, an objective or a loss that there is none of."""
+    from frenemy.objectives.surrogates import surrogate
+    from frenemy.risks.wishes import wish_named
+    from frenemy.threats.spec import parse
+
+    parse(threat)
+    for wish in objectives:
+        wish_named(wish)
+    for loss in losses:
+        surrogate(loss)
+
+
+def models(
+    specs: Sequence[str],
+    examples: Examples,
+    device: str,
+    bar: Bar,
+    *,
+    mean: float | list[float] | None,
+    std: float | list[float] | None,
+    output: str | None,
+    partial: bool,
+) -> dict[str, Model]:
+    """Build each model, or train a demonstration model that is not in the cache; give them by short names."""
+    from frenemy.models.build import build
+    from frenemy.training.demonstration import DEMONSTRATIONS, demonstration
+
+    shape, classes = tuple(examples.x.shape[1:]), len(examples.classes)
+    shown = [spec for spec in specs if spec in DEMONSTRATIONS]
+    if shown and (shape, classes) != ((1, 8, 8), 10):
+        raise UsageError(
+            f"expected digits for the demonstration model {shown[0]}, got {examples.name} with inputs of shape {shape} "
+            f"and {classes} classes; name your own model with --model"
+        )
+    if len(shown) == len(specs) and (mean, std, output, partial) != (None, None, None, False):
+        raise UsageError(
+            f"expected --mean, --std, --output and --partial with models of your own, got {shown[0]}; leave them out"
+        )
+    built: dict[str, tuple[str, Model]] = {}
+    for spec in specs:
+        if spec not in DEMONSTRATIONS:
+            model, name = build(
+                spec, examples=examples, mean=mean, std=std, output=output, partial=partial, device=device
+            )
+            built[spec] = _free(name, [other for other, _ in built.values()]), model
+    for spec in shown:
+        with bar.task(spec) as told:
+            built[spec] = spec, demonstration(spec, told=told).to(device)
+    return dict(built[spec] for spec in specs)
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    """Give the name itself, or the name with the first number that makes it another one."""
+    names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2)))
+    return next(free for free in names if free not in taken)

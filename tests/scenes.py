@@ -1,0 +1,98 @@
+"""What the laws of the attacks play on: every attack and threat in their folders, small batches, many wishes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from frenemy.attacks.attack import Attack, Found
+from frenemy.catalog import catalog
+from frenemy.data.batch import Batch
+from frenemy.models.model import Model
+from frenemy.objectives.hypocritical import Hypocritical
+from frenemy.objectives.objective import Objective
+from frenemy.objectives.reversal import Reversal
+from frenemy.objectives.surrogates import KL, Margin
+from frenemy.objectives.targeted import Targeted
+from frenemy.objectives.untargeted import Untargeted
+from frenemy.rng import Key
+from frenemy.threats.threat import Threat
+
+__all__ = [
+    "ATTACKS",
+    "BALLS",
+    "THREATS",
+    "WISHES",
+    "around",
+    "batch_of",
+    "joined",
+    "labelled",
+    "made",
+    "size_of",
+]
+
+_PREFIX: Final = "sphere-"
+_SPHERE: Final = catalog("threats")["sphere"].load()
+_MAKERS: Final[dict[str, Callable[..., Threat]]] = {
+    name: part.load() for name, part in catalog("threats").items() if name != "sphere"
+}
+ATTACKS: Final = {name: part.load() for name, part in catalog("attacks").items()}
+BALLS: Final = tuple(_MAKERS)
+THREATS: Final = (*BALLS, *(_PREFIX + ball for ball in BALLS))
+WISHES: Final[tuple[Objective, ...]] = (
+    Untargeted(),
+    Untargeted(Margin()),
+    Hypocritical(),
+    Hypocritical(Margin()),
+    Reversal(KL()),
+    Targeted("runner-up", Margin()),
+)
+
+
+def made(name: str, **wanted: Any) -> Attack:
+    """Make an attack with those of the wanted settings that it has."""
+    has = {field.name for field in dataclasses.fields(ATTACKS[name])}
+    attack: Attack = ATTACKS[name](**{word: value for word, value in wanted.items() if word in has})
+    return attack
+
+
+def size_of(kind: str, features: int) -> float:
+    """A size about as long as a tenth of a unit in each of `features` directions."""
+    order: float = getattr(_MAKERS[kind.removeprefix(_PREFIX)], "order", math.inf)
+    return float(0.12 * features ** (1 / order))
+
+
+def around(kind: str, eps: float | Tensor, low: float | Tensor = 0.0, high: float | Tensor = 1.0) -> Threat:
+    """Make the ball or sphere called `kind`."""
+    ball = _MAKERS[kind.removeprefix(_PREFIX)](eps, low=low, high=high)
+    threat: Threat = _SPHERE(ball) if kind.startswith(_PREFIX) else ball
+    return threat
+
+
+def batch_of(
+    shape: tuple[int, ...], rows: int, dtype: torch.dtype = torch.float64, classes: int = 3
+) -> Batch:
+    """Draw inputs of the unit cube and labels."""
+    key, index = Key(0), torch.arange(100, 100 + rows)
+    x = key.fold("x").uniform(index, shape, dtype)
+    return Batch(x, (classes * key.fold("y").uniform(index, ())).long(), index)
+
+
+def labelled(batch: Batch, model: Model) -> Batch:
+    """Take the model's own answers for labels, but for every fifth row."""
+    with torch.no_grad():
+        logits = model(batch.x)
+    wrong = torch.arange(len(batch)) % 5 == 2
+    return Batch(batch.x, torch.where(wrong, logits.argmin(1), logits.argmax(1)), batch.index)
+
+
+def joined(parts: list[Found]) -> Found:
+    """Put the rows of several searches under each other."""
+    return Found(
+        **{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(Found)}
+    )

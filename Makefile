@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: audit test test-all check bench clean
@@ -12,10 +13,10 @@ audit: $(READY) ## the demonstration, or what ARGS says: make audit ARGS="--mode
 	@$(BIN)/frenemy audit $(ARGS)
 
 test: $(READY) ## all tests but the long ones
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: $(READY) ## all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 check: $(READY) ## format, lint, types
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/check

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 RESULTS: Final = Path("docs/results/mnist.json")
 RUNS: Final = Path("runs/mnist")
-EPOCHS: Final = {"MLP": 20, "LeNet": 10}
+EPOCHS: Final = {"MLP": 80, "LeNet": 10}
 REPORTED: Final = {
     "Naive (MLP)": ((100.0, 11.2, 0.0), (100.0, 10.8, 0.0), (100.0, 9.4, 0.0)),
     "Naive (LeNet)": ((69.1, 9.7, 0.0), (77.5, 10.6, 0.0), (91.0, 10.1, 0.0)),
@@ -74,18 +74,12 @@ def measure(kind: str, name: str, seed: int, options: argparse.Namespace) -> dic
         fit(model, train, key=key, epochs=EPOCHS[name], hold_out=1000, progress=told)
         weights.parent.mkdir(parents=True, exist_ok=True)
         save(model, weights, {})
-    found = frenemy.audit(
-        model,
-        frenemy.load("mnist", data_dir=options.data_dir, examples=options.examples),
-        threat="linf:0.2",
-        objectives=("enemy", "friend"),
-        losses=("ce",),
-        steps=50,
-        step_size=0.1,
-        restarts=20,
-        curve=0,
-        out=RUNS / f"{kind}-{name}-{seed}",
-        name=f"{kind} ({name})",
+    test = frenemy.load("mnist", data_dir=options.data_dir, examples=options.examples)
+    place = RUNS / f"{kind}-{name}-{EPOCHS[name]}-{seed}"
+    paper = {"threat": "linf:0.2", "steps": 50, "step_size": 0.1, "restarts": 20, "curve": 0}
+    found = frenemy.audit(model, test, losses=("ce",), objectives=("enemy", "friend"), out=place, **paper)
+    margin = frenemy.audit(
+        model, test, losses=("ce", "margin"), objectives=("enemy",), out=place / "margin", **paper
     )
     row: dict[str, Any] = {
         "model": f"{kind} ({name})",
@@ -96,7 +90,9 @@ def measure(kind: str, name: str, seed: int, options: argparse.Namespace) -> dic
     for letter, measure_name in SETS.items():
         estimate = found[measure_name]
         row[letter] = [round(100 * v, 2) for v in (estimate.value, estimate.low, estimate.high)]
-    row["seconds"] = round(found.cost.seconds, 1)
+    row["A, margin too"] = round(100 * margin["accuracy_adversarial"].value, 2)
+    row["zero gradients"] = any(caveat.name == "zero gradients" for caveat in found.caveats)
+    row["seconds"] = round(found.cost.seconds + margin.cost.seconds, 1)
     print(row, flush=True)
     return row
 
@@ -108,10 +104,12 @@ def table(rows: list[dict[str, Any]]) -> str:
         "",
         "Accuracy in % on the hypocritically perturbed set F, the clean set D and the adversarially perturbed set A.",
         "*Reported*: 000, Table 5, 10,000 test images. *Measured*: the first "
-        f"{rows[0]['n']:,} test images, 95 % Wilson intervals; PGD on cross-entropy, 50 steps of eps/10, 20 restarts.",
+        f"{rows[0]['n']:,} test images, 95 % Wilson intervals; PGD on cross-entropy, 50 steps of eps/10, 20 restarts",
+        "as in the paper (A.2). *A, margin too*: the same search on the margin as well, on the examples still standing.",
         "",
-        "| model | trial | epochs | F reported | F measured | D reported | D measured | A reported | A measured |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| model | trial | epochs | F reported | F measured | D reported | D measured | A reported | A measured "
+        "| A, margin too |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, trials in REPORTED.items():
         found = [row for row in rows if row["model"] == name]
@@ -121,18 +119,23 @@ def table(rows: list[dict[str, Any]]) -> str:
                 f"{was:.1f} | {row[letter][0]:.1f} [{row[letter][1]:.1f}, {row[letter][2]:.1f}]"
                 for was, letter in zip(reported, SETS)
             ]
-            lines.append(f"| {name} | {row['trial']} | {row['epochs']} | {' | '.join(cells)} |")
+            lines.append(
+                f"| {name} | {row['trial']} | {row['epochs']} | {' | '.join(cells)} | {row['A, margin too']:.1f} |"
+            )
         if found:
             means = [
                 f"{mean(trial[k] for trial in trials):.1f} | {mean(row[letter][0] for row in found):.1f}"
                 for k, letter in enumerate(SETS)
             ]
-            lines.append(f"| **{name}** | mean | | {' | '.join(means)} |")
+            lines.append(
+                f"| **{name}** | mean | | {' | '.join(means)} "
+                f"| {mean(row['A, margin too'] for row in found):.1f} |"
+            )
     lines += [
         "",
-        "The paper trains for 80 epochs with the best of 1,000 held-out images; here the epochs are those of the table,",
-        "chosen the same way. Weights, shuffles and starts are drawn from frenemy's own keys, so trials correspond in",
-        "number only.",
+        "The paper trains for 80 epochs and takes the best on 1,000 held-out images; here at most the epochs of the",
+        "table, chosen the same way. Weights, shuffles and starts are drawn from frenemy's own keys, so trials",
+        "correspond in number only.",
         "",
         "```",
         "python scripts/mnist_tables.py --data-dir DIR",

@@ -74,13 +74,10 @@ def around(kind: str, eps: float | Tensor, low: float | Tensor = 0.0, high: floa
     return threat
 
 
-def batch_of(
-    shape: tuple[int, ...], rows: int, dtype: torch.dtype = torch.float64, classes: int = 3
-) -> Batch:
-    """Draw inputs of the unit cube and labels."""
-    key, index = Key(0), torch.arange(100, 100 + rows)
-    x = key.fold("x").uniform(index, shape, dtype)
-    return Batch(x, (classes * key.fold("y").uniform(index, ())).long(), index)
+def batch_of(shape: tuple[int, ...], rows: int, dtype: torch.dtype = torch.float64) -> Batch:
+    """Draw inputs of the unit cube; the labels are 0."""
+    index = torch.arange(100, 100 + rows)
+    return Batch(Key(0).fold("x").uniform(index, shape, dtype), torch.zeros_like(index), index)
 
 
 def labelled(batch: Batch, model: Model) -> Batch:

@@ -132,6 +132,6 @@ def _read(file: Path, text: str) -> Arrays | None:
     try:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile):
         return None
-    return arrays if str(arrays.pop("job", "")) == text else None
+    return arrays if str(arrays.pop("job", "")) == text and arrays else None

@@ -95,11 +95,10 @@ class Active:
         self.x, self.age, self.fresh = x, self.age + 1, False
         self.backwards += 1
 
-    def settle(self, leaving: Tensor) -> None:
-        """Let rows leave: they are dropped once enough have gone to make it worth while."""
-        self.live = self.live & ~leaving
-        gone = len(self) - int(self.live.sum())
-        if gone == len(self) or gone > _WASTE * len(self):
+    def settle(self, live: Tensor, left: int) -> None:
+        """Keep the `left` rows that are `live`; the others are dropped once enough have gone to make it worth while."""
+        self.live = live
+        if left == 0 or len(self) - left > _WASTE * len(self):
             self._compact()
 
     def _compact(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -54,9 +55,9 @@ class Ascent:
     batch_size: int | None
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.restarts < 1 or not self.step_size >= 0:
+        if self.steps < 0 or self.restarts < 1 or not 0 <= self.step_size < math.inf:
             raise UsageError(
-                "expected steps >= 0, step_size >= 0 and restarts >= 1, "
+                "expected steps >= 0, a finite step_size >= 0 and restarts >= 1, "
                 f"got steps={self.steps}, step_size={self.step_size}, restarts={self.restarts}"
             )
         if self.batch_size is not None and self.batch_size < 1:
@@ -118,7 +119,9 @@ class Ascent:
             leaving = (active.age >= self.steps) | active.lost(point, answer)
             if self.early_stop:
                 leaving = leaving | success
-            if not bool((leaving | ~active.live).all()):
+            live = active.live & ~leaving
+            left = int(live.sum())
+            if left:
                 gradient = _gradient(loss, x)
                 if opening is not None:
                     gradient = gradient[active.rows]
@@ -135,7 +138,7 @@ class Ascent:
             active.see(point, loss.detach(), success, when)
             del x, logits, loss
             opening = None
-            active.settle(leaving)
+            active.settle(live, left)
 
 
 def _gradient(loss: Tensor, x: Tensor) -> Tensor:

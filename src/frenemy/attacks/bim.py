@@ -33,7 +33,8 @@ class BIM:
     Returns:
         Found, with `x` inside the set for every row with a finite clean answer.
 
-    Cost: a row takes steps + 2 forwards and steps backwards, less what early stopping saves.
+    Cost: a row takes steps + 1 forwards and steps backwards, less what early stopping saves; one forward more where
+    the clean answers cannot carry the first gradient (`batch_size` below the batch, a sphere, no steps).
     """
 
     steps: int = 40

@@ -32,7 +32,8 @@ class FGSM:
     Returns:
         Found, with `x` inside the set for every row with a finite clean answer.
 
-    Cost: three forwards (clean, with gradient, judged) and one backward a row.
+    Cost: two forwards (clean, judged) and one backward a row; one forward more where the clean answers cannot carry
+    the gradient (`batch_size` below the batch, a sphere).
     """
 
     batch_size: int | None = None

@@ -34,7 +34,7 @@ from frenemy.risks.wishes import wish_named, wished
 from frenemy.rng import Key
 from frenemy.threats.spec import parse, spell
 from frenemy.threats.sphere import Sphere
-from frenemy.threats.threat import Threat, radii
+from frenemy.threats.threat import Threat
 
 __all__ = ["audit"]
 
@@ -182,10 +182,9 @@ def _measured(
         )
     for wish, searches in found.searches.items():
         caveats += about_search(wish, searches, attack.steps, losses)
-    judged = inquiry.judged
-    if isinstance(threat, Sphere):
-        origin = inquiry.examples.batch(torch.as_tensor(judged)).x
-        judged = judged[~threat.empty(origin, radii(eps, origin)).numpy()]
+    judged = inquiry.possible(inquiry.judged, threat)
+    beyond = np.setdiff1d(inquiry.judged, judged).tolist()
+    inquiry.apart |= dict.fromkeys(beyond, "the threat allows no input there")
     caveats += about_sample(inquiry.apart, inquiry.judge.errors, len(judged))
     headline = headline_points(found, judged, inquiry, wishes, kind, eps, attack, losses)
     return Audit(

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from frenemy.attacks.best import look
 from frenemy.ledger import Arrays
-from frenemy.models.still import still
 from frenemy.risks.inquiry import Inquiry
 from frenemy.risks.result import Caveat
 
@@ -25,8 +23,9 @@ def about_model(inquiry: Inquiry) -> list[Caveat]:
     logits = torch.as_tensor(inquiry.logits[rows])
     caveats = []
     batch = inquiry.examples.batch(torch.as_tensor(rows), inquiry.device)
-    with still(inquiry.judge.model):
-        again = look(inquiry.judge.model, batch.x, inquiry.judge.batch_size).float().cpu()
+    again = torch.as_tensor(inquiry.judge.clean(batch)["logits"])
+    answered = again.isfinite().all(1)
+    logits, again = logits[answered], again[answered]
     if not torch.allclose(logits, again, rtol=1e-3, atol=1e-4):
         share = (logits.argmax(1) != again.argmax(1)).float().mean()
         text = (
@@ -36,7 +35,9 @@ def about_model(inquiry: Inquiry) -> list[Caveat]:
         )
         caveats.append(Caveat("random answers", text))
     sums = logits.sum(1)
-    if bool(((sums - 1).abs() < 1e-4).all() and (logits >= -1e-6).all() and (logits <= 1 + 1e-6).all()):
+    if len(logits) and bool(
+        ((sums - 1).abs() < 1e-4).all() and (logits >= -1e-6).all() and (logits <= 1 + 1e-6).all()
+    ):
         text = (
             "The model returns probabilities instead of logits. Their gradients vanish where the model is confident, "
             "so attacks come out weaker than they are. Give the model without its last softmax."

@@ -22,7 +22,7 @@ __all__ = ["grid", "trace"]
 
 def grid(eps: float, points: int) -> tuple[float, ...]:
     """Sizes from 0 to twice the asked `eps`, in `points` equal steps; an even number has `eps` itself among them."""
-    return tuple(2 * eps * k / points for k in range(points + 1)) if eps > 0 and points > 0 else ()
+    return tuple(eps * (2 * k / points) for k in range(points + 1)) if eps > 0 and points > 0 else ()
 
 
 def trace(

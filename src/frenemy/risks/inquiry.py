@@ -83,11 +83,12 @@ class Inquiry:
         Returns:
             One row for each of `rows`, as `Judge.search` gives them, with `shown` and `points` joined; and the cost.
         """
-        rows = self._possible(rows, threat)
+        rows = self.possible(rows, threat)
         parts = []
         for first in range(0, len(rows), _SHARD):
             parts.append(self._shard(rows[first : first + _SHARD], attack, threat, objective))
-            self._progress(what, min(1.0, (self._stage + (first + _SHARD) / len(rows)) / self._stages))
+            behind = self._stage + min(1.0, (first + _SHARD) / len(rows))
+            self._progress(what, min(1.0, behind / self._stages))
         self._stage += 1
         self._progress(what, min(1.0, self._stage / self._stages))
         cost = Cost()
@@ -130,7 +131,7 @@ class Inquiry:
 
         return self._ledger.result(job, work)
 
-    def _possible(self, rows: _Rows, threat: Threat) -> _Rows:
+    def possible(self, rows: _Rows, threat: Threat) -> _Rows:
         """Leave out what was set apart, and examples at which the threat holds no point."""
         rows = rows[[row not in self.apart for row in rows.tolist()]] if len(rows) else rows
         if not len(rows):
@@ -141,10 +142,12 @@ class Inquiry:
 
     def _check_inputs(self) -> None:
         x = self.examples.batch().x
-        for row in (~x.flatten(1).isfinite().all(1)).nonzero().flatten().tolist():
+        sound = x.flatten(1).isfinite().all(1)
+        for row in (~sound).nonzero().flatten().tolist():
             self.apart[row] = "the input is not finite"
         low, high = torch.as_tensor(self.examples.low), torch.as_tensor(self.examples.high)
-        outside = ((x < low - 1e-5) | (x > high + 1e-5)).flatten(1).any(1).nonzero().flatten()
+        far = ((x < low - 1e-5) | (x > high + 1e-5)).flatten(1).any(1)
+        outside = (far & sound).nonzero().flatten()
         if len(outside):
             row = int(outside[0])
             raise DataError(

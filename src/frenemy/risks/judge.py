@@ -83,9 +83,10 @@ class Judge:
             clean: `(batch, classes)` the logits of the clean rows, which settle what each is measured against.
 
         Returns:
-            `outcome` (values of `Status`, or BROKEN), `answer` (class at the point), `loss`, `distance`, `step`,
-            `flat`, `claimed` (success that did not stand up), `forwards` and `backwards`, each `(batch,)`; `seconds`;
-            `shown` and `points`, a few rows that were found and their points.
+            `outcome` (values of `Status`, or BROKEN), `answer` (class at the point; -1 where the point is not allowed
+            or the answer not finite), `loss`, `distance`, `step`, `flat`, `claimed` (success that did not stand up),
+            `forwards` and `backwards`, each `(batch,)`; `seconds`; `shown` and `points`, a few rows that were found
+            and their points.
         """
         began = time.perf_counter()
 
@@ -142,16 +143,15 @@ class Judge:
     ) -> dict[str, Any]:
         with still(self.model):
             logits = look(self.model, found.x, self.batch_size)
-        stands = threat.contains(found.x, batch.x, radii(threat.eps, batch.x)) & objective.success(
-            logits, goal
-        )
+        allowed = threat.contains(found.x, batch.x, radii(threat.eps, batch.x)) & logits.isfinite().all(1)
+        stands = allowed & objective.success(logits, goal)
         distance = threat.norm(found.x - batch.x).double()
         most = torch.as_tensor(threat.eps, dtype=torch.float64, device=distance.device)
         status = torch.where(found.success & ~stands, Status.NOT_FOUND, found.status)
         return {
             "x": found.x.float().cpu().numpy(),
             "outcome": status.cpu().numpy(),
-            "answer": logits.argmax(1).masked_fill(~logits.isfinite().all(1), -1).cpu().numpy(),
+            "answer": logits.argmax(1).masked_fill(~allowed, -1).cpu().numpy(),
             "loss": found.loss.float().cpu().numpy(),
             "distance": torch.minimum(distance, most).cpu().numpy(),
             "step": found.step.cpu().numpy(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 
 import torch
@@ -57,10 +58,11 @@ def fit(
 
     Cost: an epoch is one forward and backward an example, plus the attack's.
     """
-    if epochs < 1 or not 0 <= hold_out < len(examples) or (attack is None) != (threat is None):
+    numbers = epochs >= 1 and batch_size >= 1 and 0 <= hold_out < len(examples) and 0 < rate < math.inf
+    if not numbers or (attack is None) != (threat is None):
         raise UsageError(
-            f"expected epochs >= 1, hold_out below {len(examples)} and attack and threat together, "
-            f"got epochs={epochs}, hold_out={hold_out}"
+            f"expected epochs >= 1, batch_size >= 1, rate > 0, hold_out below {len(examples)} and attack and threat "
+            f"together, got epochs={epochs}, batch_size={batch_size}, rate={rate}, hold_out={hold_out}"
         )
     order = key.fold("hold out").permutation(len(examples))
     train, held = order[: len(examples) - hold_out], order[len(examples) - hold_out :]

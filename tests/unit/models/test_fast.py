@@ -1,0 +1,154 @@
+"""Fast and Lowered: the same answers and gradients to rounding, nothing changed for good."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from tests.oracles import Scripted, traces
+from torch import Tensor, nn
+
+from frenemy.models.build import initialise
+from frenemy.models.convnets import ConvNet
+from frenemy.models.fast import Fast
+from frenemy.models.lowered import Lowered
+from frenemy.models.mlp import MLP
+from frenemy.models.resnets import ResNet18
+from frenemy.models.still import still
+from frenemy.rng import Key
+
+
+def inputs(shape: tuple[int, ...], rows: int = 5, dtype: torch.dtype = torch.float32) -> Tensor:
+    return Key(1).uniform(torch.arange(rows), shape, dtype)
+
+
+def models() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
+    with torch.random.fork_rng(devices=[]):
+        made: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+            "mlp": (MLP(12, (8,), 3), (12,)),
+            "grey": (ConvNet(1, 8, 3, 4), (1, 8, 8)),
+            "colour": (ResNet18(3, 3, 2), (3, 8, 8)),
+            "views": (nn.Sequential(nn.Conv2d(2, 4, 3), Viewing(), nn.Linear(16, 3)), (2, 4, 4)),
+            "strides": (
+                nn.Sequential(nn.Conv2d(2, 4, 3, 2, 1, groups=2, bias=False), nn.Flatten(), nn.Linear(16, 3)),
+                (2, 4, 4),
+            ),
+            "one row": (
+                nn.Sequential(nn.Unflatten(1, (1, 12)), nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(20, 3)),
+                (12,),
+            ),
+            "sequences": (nn.Sequential(nn.Linear(4, 5), nn.Flatten(), nn.Linear(15, 3, bias=False)), (3, 4)),
+        }
+    for module, _ in made.values():
+        initialise(module, Key(2)).eval()
+    return made
+
+
+class Viewing(nn.Module):
+    """Flattens by `view`, which a channels-last tensor does not allow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(len(x), 16)
+
+
+def gradient(model: nn.Module, x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    asked = x.clone().requires_grad_()
+    with still(model):
+        logits = model(asked)
+        (slope,) = torch.autograd.grad((logits * weights).sum(), asked)
+    return logits.detach(), slope
+
+
+@pytest.mark.parametrize("name", models())
+@pytest.mark.parametrize("layout", ["contiguous", "channels last"])
+def test_answers_and_gradients_are_the_models_own(name: str, layout: str) -> None:
+    model, shape = models()[name]
+    x = inputs(shape)
+    if layout == "channels last" and x.ndim == 4:
+        x = x.contiguous(memory_format=torch.channels_last)
+    weights = Key(3).normal(torch.arange(5), (3,))
+    expected, slope = gradient(model, x.contiguous(), weights)
+    fast = Fast(model)
+    logits, quick = gradient(fast, x, weights)
+    torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(quick, slope, rtol=1e-4, atol=1e-5)
+    assert logits.is_contiguous()
+    assert slope.abs().sum() > 0
+    with torch.no_grad():
+        torch.testing.assert_close(fast(x), expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(fast(x[:1]), expected[:1], rtol=1e-5, atol=1e-5)
+        assert fast(x[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", models())
+def test_other_dtypes_take_the_ordinary_way(name: str) -> None:
+    model, shape = models()[name]
+    model.double()
+    x = inputs(shape, dtype=torch.float64)
+    assert torch.equal(Fast(model)(x), model(x))
+
+
+@pytest.mark.parametrize("name", models())
+def test_a_weight_that_wants_a_gradient_gets_it(name: str) -> None:
+    model, shape = models()[name]
+    x = inputs(shape)
+    model(x).square().sum().backward()
+    expected = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    model.zero_grad()
+    Fast(model)(x).square().sum().backward()
+    for parameter, own in zip(model.parameters(), expected, strict=True):
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad, own, rtol=1e-4, atol=1e-6)
+
+
+def test_no_trace_is_left_and_nothing_is_rerouted_afterwards() -> None:
+    model, shape = models()["colour"]
+    x, before = inputs(shape), traces(model)
+    ordinary = model(x)
+    failing = Scripted(model, lambda call, x: KeyError("now") if call == 2 else None)
+    for wrapped in (Fast(model), Lowered(model)):
+        wrapped(x)
+        assert torch.equal(model(x), ordinary)
+    Fast(failing)(x)
+    with pytest.raises(KeyError):
+        Fast(failing)(x)
+    assert torch.equal(model(x), ordinary)
+    assert traces(model) == before
+
+
+def test_other_threads_go_their_ordinary_way() -> None:
+    """While one thread is inside a fast forward, another one's answers keep every bit."""
+    model, shape = models()["colour"]
+    x, inside, done = inputs(shape), threading.Event(), threading.Event()
+    expected = model(x)
+
+    def slow(x: Tensor) -> Tensor:
+        inside.set()
+        assert done.wait(10)
+        logits: Tensor = model(x)
+        return logits
+
+    thread = threading.Thread(target=Fast(slow), args=(x,))
+    thread.start()
+    assert inside.wait(10)
+    answers = [model(x) for _ in range(3)]
+    done.set()
+    thread.join()
+    assert all(torch.equal(answer, expected) for answer in answers)
+
+
+@pytest.mark.parametrize("name", ["mlp", "grey", "colour"])
+def test_lowered_is_near_and_gives_float32(name: str) -> None:
+    model, shape = models()[name]
+    x = inputs(shape)
+    weights = Key(3).normal(torch.arange(5), (3,))
+    expected, slope = gradient(model, x, weights)
+    logits, near = gradient(Lowered(model), x, weights)
+    assert logits.dtype == near.dtype == torch.float32
+    scale = float(expected.abs().max())
+    assert 0 < float((logits - expected).abs().max()) < 0.05 * scale
+    cosine = torch.nn.functional.cosine_similarity(near.flatten(), slope.flatten(), dim=0)
+    assert float(cosine) > 0.95
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    assert not torch.is_autocast_enabled("cpu")

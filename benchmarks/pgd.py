@@ -99,7 +99,7 @@ def main() -> None:
 
 
 def _peak(name: str, which: str) -> float:
-    """Median of three peaks, each measured in a fresh process."""
+    """Median of two peaks, each measured in a fresh process."""
     command = [sys.executable, __file__, "--peak", name, which]
     return median(
         float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(3)

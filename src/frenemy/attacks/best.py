@@ -53,7 +53,7 @@ class Best:
         self.finite = finite(clean)
         self.goal = objective.goal(clean, batch.y)
         candidate = threat.contains(batch.x, batch.x, self.eps) & self.finite
-        self.x = batch.x.clone()
+        self.x = batch.x
         self.loss = objective.loss(clean, self.goal).to(torch.float32).masked_fill_(~candidate, -torch.inf)
         self.success = objective.success(clean, self.goal) & candidate
         self.already = self.success.clone()
@@ -77,8 +77,12 @@ class Best:
         backwards: int,
     ) -> None:
         """Take back the best points of `rows`, each of which went so often through the model, and back."""
-        if x is not self.x:
-            self.x.index_copy_(0, rows, x)
+        if len(rows) == len(self.x):
+            self.x = x
+        else:
+            self.x = (
+                self.x.index_copy(0, rows, x) if self.x is self.batch.x else self.x.index_copy_(0, rows, x)
+            )
         self.loss[rows], self.success[rows], self.step[rows] = loss, success, step
         self.forwards[rows] += forwards
         self.backwards[rows] += backwards
@@ -89,7 +93,7 @@ class Best:
         status = status.masked_fill(self.already, Status.ALREADY)
         status = status.masked_fill(~self.finite & ~self.success, Status.NOT_FINITE)
         return Found(
-            x=self.x,
+            x=torch.empty_like(self.batch.x).copy_(self.x),
             loss=self.loss,
             success=self.success,
             status=status,

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeVar, final, get_args, get_origin, ge
 import docstring_parser
 from jsonargparse import ActionYesNo, ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
+from yaml.constructor import SafeConstructor
 
 from frenemy.cli.settings import entries
 from frenemy.errors import UsageError, nearest
@@ -46,41 +47,40 @@ def read(settings: type[_T], argv: list[str], verb: str, epilog: str = "") -> _T
         UsageError: an option is unknown, or its value is missing or wrong; or a file is no plain YAML.
     """
     told = docstring_parser.parse(settings.__doc__ or "")
-    usage = f"frenemy {verb} [--OPTION VALUE ...]"
     parser = ArgumentParser(
-        usage=usage, description=told.short_description, exit_on_error=False, print_config="--print-config"
+        exit_on_error=False, print_config="--print-config", description=told.short_description
     )
+    parser.usage = f"frenemy {verb} [--OPTION VALUE ...]"
     parser.add_argument("--config", action="config", metavar="FILE", help="YAML file with any of the options")
     options = _options(settings)
     for word in told.params:
         options[word.arg_name].add(parser, (word.description or "").rstrip("."))
     if "--help" in argv or "-h" in argv:
-        print(f"{parser.format_help()}\n{epilog}".rstrip())
+        print(f"{parser.format_help()}\n{epilog}".replace(" \b", "").rstrip())
         return None
-    words = _words(argv, options, verb)
+    fix = f"see frenemy {verb} --help"
+    words = _words(argv, options, fix)
     found = parser.parse_args([])
     for name in sorted(words, key="print_config".__eq__):
-        flag, _, text = words[name].partition("=")
+        flag, equals, text = words[name].partition("=")
         try:
             found = parser.parse_args([words[name]], namespace=found)
         except SystemExit:
             return None
         except ArgumentError as error:
-            if text and name in options:
+            if equals and name in options:
                 raise options[name].wrong(text) from error
-            got = f"'{text}'" if text else "none"
-            raise UsageError(
-                f"expected a value after {flag}, got {got}; see frenemy {verb} --help"
-            ) from error
+            got = f"'{text[:80]}'" if equals else "none"
+            raise UsageError(f"expected a value after {flag}, got {got}; {fix}") from error
     return settings(**{name: found[name] for name in options})
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One option: its flag, type and default, and the least value it takes."""
+    """One option: its flags, type and default, and the least value it takes."""
 
-    flag: str
+    flags: tuple[str, ...]
     kind: Any
     default: Any
     low: Any
@@ -89,42 +89,39 @@ class _Option:
         """Let a parser know it."""
         more: dict[str, Any] = {"default": self.default, "help": told}
         if self.kind is bool:
-            switch = parser.add_argument(self.flag, action=ActionYesNo(no_prefix="no-"), nargs="?", **more)
-            switch.metavar = "yes|no"
-        else:
-            number = self.kind in (int, float)
-            parser.add_argument(
-                self.flag, type=_NUMBERS[self.kind, self.low] if number else self.kind, **more
+            switch = parser.add_argument(
+                self.flags[0], action=ActionYesNo(no_prefix="no-"), nargs="?", **more
             )
+            switch.metavar, switch.type = "yes|no", lambda text: SafeConstructor.bool_values[text.lower()]
+        else:
+            kind = _NUMBERS[self.kind, self.low] if self.kind in (int, float) else self.kind
+            parser.add_argument(self.flags[0], type=kind, **more)
 
     def wrong(self, text: str) -> UsageError:
         """Say what was expected instead of a text."""
+        text, flag = text[:80], self.flags[0]
         if get_origin(self.kind) is Literal:
-            return UsageError(
-                f"unknown {self.flag[2:]} '{text[:80]}'{nearest(text[:80], get_args(self.kind))}"
-            )
+            return UsageError(f"unknown {flag[2:]} '{text}'{nearest(text, get_args(self.kind))}")
         what = _WHAT.get(self.kind, "given") + (f" of {self.low} or more" if self.low is not None else "")
         usual = "leave it out" if self.default is None else f"the default is {str(self.default).lower()}"
-        return UsageError(f"expected {self.flag} to be {what}, got '{text[:80]}'; {usual}")
+        return UsageError(f"expected {flag} to be {what}, got '{text}'; {usual}")
 
 
 def _options(settings: type) -> dict[str, _Option]:
     found = {}
-    hints = get_type_hints(settings)
-    for one in fields(settings):
-        parts = get_args(hints[one.name])
-        kind = parts[0] if NoneType in parts else hints[one.name]
+    for one, hint in zip(fields(settings), get_type_hints(settings).values(), strict=True):
+        kind = get_args(hint)[0] if NoneType in get_args(hint) else hint
+        flags = [prefix + one.name.replace("_", "-") for prefix in ("--", "--no-")]
         found[one.name] = _Option(
-            f"--{one.name.replace('_', '-')}", kind, one.default, one.metadata.get("low")
+            tuple(flags[: 1 + (kind is bool)]), kind, one.default, one.metadata.get("low")
         )
     return found
 
 
-def _words(argv: list[str], options: dict[str, _Option], verb: str) -> dict[str, str]:
+def _words(argv: list[str], options: dict[str, _Option], fix: str) -> dict[str, str]:
     """Give the last word on each option, as `--flag=value` or `--flag`; a file stands for the options in it."""
-    known = {"--config": "config", "--print-config": "print_config"}
-    known |= {option.flag: name for name, option in options.items()}
-    known |= {f"--no-{name}": name for name, option in options.items() if option.kind is bool}
+    known = {flag: name for name, option in options.items() for flag in option.flags}
+    known |= {"--config": "config", "--print-config": "print_config"}
     given: list[str] = []
     for word in argv:
         if given and not word.startswith("--") and "=" not in given[-1]:
@@ -137,12 +134,15 @@ def _words(argv: list[str], options: dict[str, _Option], verb: str) -> dict[str,
         flag = flag.replace("_", "-")
         if flag not in known:
             hint = nearest(flag, known).partition(" known:")[0]
-            raise UsageError(f"unknown option '{flag[:40]}'{hint} see frenemy {verb} --help")
-        words[known[flag]] = flag + equals + text
-        for name, value in entries(Path(text), options).items() if flag == "--config" and equals else ():
-            words[name] = f"{options[name].flag}={value}"
-            if value is None and options[name].default is None:
-                del words[name]
-            elif value is None:
+            raise UsageError(f"unknown option '{flag[:40]}'{hint} {fix}")
+        if flag != "--config" or not equals:
+            words[known[flag]] = flag + equals + text
+            continue
+        for name, value in entries(Path(text), options).items():
+            if value is not None:
+                words[name] = f"{options[name].flags[0]}={value}"
+            elif options[name].default is None:
+                words.pop(name, None)
+            else:
                 raise options[name].wrong("null")
     return words

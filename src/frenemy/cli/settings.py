@@ -19,7 +19,7 @@ _FIX: Final = "write one option a line, such as steps: 50"
 def entries(file: Path, known: Collection[str]) -> dict[str, str | None]:
     """Read the settings in a file, as text: a list becomes words separated by commas, null becomes None.
 
-    No object is made from the YAML and nothing in it is followed: tags have no effect, aliases and nesting are refused.
+    No object is made from the YAML: tags have no effect, aliases and nesting are refused.
 
     Args:
         file: at most 64 KiB of UTF-8; an empty one holds no settings.
@@ -28,50 +28,50 @@ def entries(file: Path, known: Collection[str]) -> dict[str, str | None]:
     Raises:
         UsageError: the file cannot be read, is no plain YAML, or a name in it is unknown or stands twice.
     """
-    text = _text(file)
-    try:
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > 2:
-                raise UsageError(f"expected plain values in '{file}', got nested ones; {_FIX}")
-            if isinstance(event, yaml.AliasEvent):
-                raise UsageError(
-                    f"expected plain values in '{file}', got the alias *{event.anchor}; write its value"
-                )
-        root = yaml.compose(text, Loader=yaml.SafeLoader) or yaml.MappingNode("", [])
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        where = f" in line {place.line + 1}" if place else ""
-        why = getattr(error, "problem", error)
-        raise UsageError(f"expected YAML in '{file}', got something else{where}: {why}; {_FIX}") from error
-    if not isinstance(root, yaml.MappingNode):
-        raise UsageError(f"expected options in '{file}', got a single value or a list; {_FIX}")
     found: dict[str, str | None] = {}
+    try:
+        root = _plain(file)
+    except OSError as error:
+        raise _wrong(file, "a readable YAML file", str(error.strerror), "check the path") from error
+    except UnicodeDecodeError as error:
+        raise _wrong(file, "YAML", "bytes that are no UTF-8", "save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"something else in line {mark.line + 1}" if mark else "something else"
+        raise _wrong(file, "YAML", f"{where}: {getattr(error, 'problem', error)}") from error
     for key, value in root.value:
         parts = value.value if isinstance(value, yaml.SequenceNode) else [value]
         if not all(isinstance(node, yaml.ScalarNode) for node in [key, *parts]):
-            raise UsageError(f"expected plain values in '{file}', got nested ones; {_FIX}")
-        name = str(key.value).replace("-", "_")
+            raise _wrong(file, "plain values", "nested ones")
+        name = key.value.replace("-", "_")
         if name not in known:
             raise UsageError(f"unknown option '{name[:40]}' in '{file}'{nearest(name[:40], known)}")
         if name in found:
-            raise UsageError(f"expected each option once in '{file}', got '{name}' twice; keep one of them")
+            raise _wrong(file, "each option once", f"'{name}' twice", "keep one of them")
         found[name] = None if value.tag.endswith(":null") else ",".join(node.value for node in parts)
     return found
 
 
-def _text(file: Path) -> str:
-    try:
-        if file.exists() and not file.is_file():
-            raise UsageError(f"expected a YAML file, got '{file}' which is none; give a file")
-        with file.open("rb") as stream:
-            content = stream.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise UsageError(
-                f"expected settings of at most 64 KiB, got more in '{file}'; give the right file"
-            )
-        return content.decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "its bytes are no UTF-8"
-        raise UsageError(f"expected a readable YAML file, got '{file}': {why}; check the path") from error
+def _plain(file: Path) -> yaml.MappingNode:
+    """Read a file and compose its YAML, which has no aliases and few brackets within brackets."""
+    if file.exists() and not file.is_file():
+        raise _wrong(file, "a YAML file", "a folder or a device", "give a file")
+    with file.open("rb") as stream:
+        content = stream.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise _wrong(file, "settings of at most 64 KiB", "more", "give the right file")
+    text, depth = content.decode("utf-8-sig"), 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise _wrong(file, "plain values", f"the alias *{event.anchor}", "write its value")
+        if depth > 2:
+            raise _wrong(file, "plain values", "nested ones")
+    root = yaml.compose(text, Loader=yaml.SafeLoader) or yaml.MappingNode("", [])
+    if not isinstance(root, yaml.MappingNode):
+        raise _wrong(file, "options", "a single value or a list")
+    return root
+
+
+def _wrong(file: Path, expected: str, got: str, fix: str = _FIX) -> UsageError:
+    return UsageError(f"expected {expected} in '{file}', got {got}; {fix}")

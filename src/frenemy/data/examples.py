@@ -50,10 +50,10 @@ class Examples:
             )
         if len(self.index) == 0:
             object.__setattr__(self, "index", torch.arange(len(self.x)))
-        if len(self.index) != len(self.x) or len(self.index.unique()) != len(self.index):
+        if len(self.index) != len(self.x) or len(torch.unique(self.index)) != len(self.index):
             raise DataError(
                 f"expected {len(self.x)} different places in {self.name}, got {len(self.index)} with "
-                f"{len(self.index.unique())} different ones; give each example its own index"
+                f"{len(torch.unique(self.index))} different ones; give each example its own index"
             )
         outside = ((self.y < 0) | (self.y >= len(self.classes))).nonzero().flatten()
         if len(outside):

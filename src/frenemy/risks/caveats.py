@@ -20,13 +20,13 @@ _LATE = 0.8
 def about_model(inquiry: Inquiry) -> list[Caveat]:
     """Ask the model the same thing again, and look at what its answers look like (AutoAttack's cheap checks)."""
     rows = inquiry.judged[:32]
-    logits = torch.as_tensor(inquiry.logits[rows])
     caveats = []
     batch = inquiry.examples.batch(torch.as_tensor(rows), inquiry.device)
-    again = torch.as_tensor(inquiry.judge.clean(batch)["logits"])
-    answered = again.isfinite().all(1)
-    logits, again = logits[answered], again[answered]
-    if not torch.allclose(logits, again, rtol=1e-3, atol=1e-4):
+    second = inquiry.judge.clean(batch)
+    answered = ~second["broken"]
+    logits = torch.as_tensor(inquiry.logits[rows[answered]])
+    again = torch.as_tensor(second["logits"][answered])
+    if len(logits) and not torch.allclose(logits, again, rtol=1e-3, atol=1e-4):
         share = (logits.argmax(1) != again.argmax(1)).float().mean()
         text = (
             f"Asked the same thing twice, the model answers differently ({100 * share:.0f} % of labels changed). "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from frenemy.attacks.attack import Attack, Status
 from frenemy.data.examples import Examples
@@ -117,7 +119,10 @@ class Inquiry:
             **self._identity,
             "rows": rows.tolist(),
             "attack": repr(attack),
-            "threat": repr(type(threat).__name__) + repr(getattr(threat, "ball", threat))[:2000],
+            "threat": repr(type(threat).__name__)
+            + repr(getattr(threat, "ball", threat))[:2000]
+            + _digest(threat.low)
+            + _digest(threat.high),
             "eps": repr(threat.eps),
             "objective": repr(objective),
             "key": self.key.value,
@@ -186,3 +191,8 @@ class Inquiry:
         for row in rows[~np.isfinite(logits[rows]).all(1)].tolist():
             self.apart.setdefault(row, "the model's answer is not finite")
         return np.nan_to_num(logits, nan=-np.inf, posinf=-np.inf)
+
+
+def _digest(end: float | Tensor) -> str:
+    """Tell one end of a box of many numbers from any other; a single number stands in the threat's own words."""
+    return hashlib.sha256(end.cpu().numpy().tobytes()).hexdigest() if isinstance(end, Tensor) else ""

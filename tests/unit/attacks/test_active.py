@@ -91,6 +91,19 @@ def test_a_settled_row_is_asked_about_no_more_once_it_has_left() -> None:
     assert max(found.forwards.tolist()[:9]) <= 4
 
 
+def test_a_row_that_is_carried_along_is_judged_no_more() -> None:
+    """The row at 0.8 would succeed one step after its last; it ends alone among younger rows, and so is carried."""
+    distances = [0.1] * 3 + [5.0] * 13 + [0.8, 0.1, 0.1] + [5.0] * 20
+    batch, threat = line(distances)
+    model = Watched()
+    found = BIM(steps=3, step_size=0.25, batch_size=16)(
+        model, batch, threat=threat, objective=Untargeted(Margin()), key=Key(0)
+    )
+    assert any(0.19 < value < 0.21 for call in model.asked for value in call)
+    assert found.success.tolist() == [distance < 0.75 for distance in distances]
+    assert found.x[16].item() == pytest.approx(-0.05)
+
+
 @pytest.mark.parametrize("size", [1, 3, 10, None])
 def test_early_stopping_saves_and_never_adds(size: int | None) -> None:
     model = net(6, 3, Key(2))

@@ -89,14 +89,15 @@ def test_every_verb_explains_itself(frenemy: Frenemy, verb: str) -> None:
 def test_audit_help_describes_every_option(frenemy: Frenemy) -> None:
     said = frenemy("audit", "--help")
     for flag in (
-        "--step-size X",
+        "--step-size STEP_SIZE",
         "--data-dir DATA_DIR",
-        "--batch-size N",
-        "--[no-]fast",
-        "--precision float32|bfloat16",
+        "--batch-size BATCH_SIZE",
+        "--fast",
+        "--precision {float32,bfloat16}",
     ):
         assert f"\n  {flag}" in said.out
-    assert "(default: 0.1)" in said.out
+    assert "default: 0.1)" in said.out
+    assert all(line.isprintable() for line in said.out.splitlines())
     assert max(len(line) for line in said.out.splitlines()) <= 80
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from frenemy.data.digits import Digits
@@ -25,6 +26,7 @@ from frenemy.reports.publish import publish
 from frenemy.risks.audit import audit
 from frenemy.risks.result import Audit
 from frenemy.rng import Key
+from frenemy.threats.linf import Linf
 
 QUICK: Final[dict[str, Any]] = {"threat": "linf:0.1", "steps": 5, "curve": 2}
 LONG: Final[dict[str, Any]] = {"threat": "linf:0.02", "steps": 10, "curve": 4, "seed": 3}
@@ -35,6 +37,7 @@ from frenemy.models.build import initialise
 from frenemy.models.mlp import MLP
 from frenemy.risks.audit import audit
 from frenemy.rng import Key
+from frenemy.threats.linf import Linf
 audit(initialise(MLP(64, (24,), 10), Key(1)), Digits("test")(), out=sys.argv[1], **json.loads(sys.argv[2]))
 """
 
@@ -121,6 +124,19 @@ def test_other_weights_or_data_are_another_audit(plain: nn.Module, few: Examples
         audit(plain, few.take(slice(1, 10)), out=tmp_path, **settings)
     with pytest.raises(RunError, match="model_sha256"):
         audit(initialise(MLP(64, (24,), 10), Key(5)), few.take(slice(0, 9)), out=tmp_path, **settings)
+
+
+def test_another_box_is_other_work(plain: nn.Module, few: Examples, tmp_path: Path) -> None:
+    """Also where the boxes differ in one number among many, far behind the point that is printed."""
+    settings = {**QUICK, "curve": 0}
+    high = torch.full((1, 8, 8), 1.25)
+    audit(plain, few, out=tmp_path, **{**settings, "threat": Linf(0.1, 0.0, high)})
+    before = jobs(tmp_path)
+    high[0, 4, 4] += 1e-6
+    audit(plain, few, out=tmp_path, **{**settings, "threat": Linf(0.1, 0.0, high)})
+    after = jobs(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 2 * len(before) - 1
 
 
 def test_two_runs_at_once_are_refused(plain: nn.Module, few: Examples, tmp_path: Path) -> None:

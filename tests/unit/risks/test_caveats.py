@@ -1,0 +1,64 @@
+"""Caveats: a model that cannot be believed is named, an honest one is left in peace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from frenemy.data.examples import Examples
+from frenemy.models.model import Model
+from frenemy.risks.audit import audit
+from frenemy.risks.result import Audit
+from frenemy.rng import Key
+
+QUICK: Final[dict[str, Any]] = {"threat": "linf:0.1", "steps": 3, "curve": 0, "losses": ["ce", "margin"]}
+
+
+def names(found: Audit) -> set[str]:
+    return {caveat.name for caveat in found.caveats}
+
+
+def test_an_honest_model_has_no_caveats_but_its_few_examples(plain: nn.Module, few: Examples) -> None:
+    honest = audit(plain, few, **QUICK)
+    assert names(honest) <= {"few examples", "still improving"}
+    assert (honest.examples["set_apart"] == "").all()
+
+
+def softly(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    return lambda x: model(x).softmax(1)
+
+
+def randomly(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    calls = iter(range(10**6))
+
+    def answer(x: Tensor) -> Tensor:
+        noise = Key(next(calls)).normal(torch.arange(len(x)), (10,))
+        logits: Tensor = model(x) + 0.5 * noise
+        return logits
+
+    return answer
+
+
+def stepwise(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    return lambda x: model((8 * x).round() / 8)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "caveat"),
+    [(softly, "probabilities"), (randomly, "random answers"), (stepwise, "zero gradients")],
+)
+def test_a_model_that_cannot_be_believed_is_named(
+    plain: nn.Module, few: Examples, spoil: Callable[[nn.Module], Model], caveat: str
+) -> None:
+    found = audit(spoil(plain), few, **QUICK)
+    assert caveat in names(found)
+    assert names(found) - {caveat} <= {"few examples", "still improving", "not confirmed"}
+
+
+def test_one_loss_alone_is_said(plain: nn.Module, few: Examples) -> None:
+    assert "cross-entropy only" in names(audit(plain, few, **{**QUICK, "losses": ["ce"]}))
+    assert "cross-entropy only" not in names(audit(plain, few, **{**QUICK, "losses": ["margin"]}))

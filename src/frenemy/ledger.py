@@ -44,10 +44,16 @@ class Ledger:
         self._folder = folder
         self.reused = 0
 
-    def result(self, job: Mapping[str, Any], work: Callable[[], Arrays]) -> Arrays:
+    def result(
+        self,
+        job: Mapping[str, Any],
+        work: Callable[[], Arrays],
+        lasting: Callable[[Arrays], bool] | None = None,
+    ) -> Arrays:
         """Return the arrays of a job: read if it was done before, else worked out and written.
 
-        A result file that cannot be read whole is worked out again.
+        A result file that cannot be read whole is worked out again; a result that is not `lasting`, such as a failure
+        that may pass, is not written.
         """
         if self._folder is None:
             return work()
@@ -58,6 +64,8 @@ class Ledger:
             self.reused += 1
             return known
         arrays = work()
+        if lasting is not None and not lasting(arrays):
+            return arrays
         buffer = io.BytesIO()
         np.savez(buffer, job=np.array(text), **arrays)  # type: ignore[arg-type]
         write_atomic(file, buffer.getvalue())

@@ -84,8 +84,8 @@ def about_search(
     claimed = sum(int(f["claimed"].sum()) for _, f in tried)
     if claimed:
         text = (
-            f"{claimed} successes of {who} did not stand up when they were judged again in float32, on the model "
-            "itself; they are not counted."
+            f"Successes of {who} that did not stand up when they were judged again in float32, on the model itself: "
+            f"{claimed}. They are not counted."
         )
         caveats.append(Caveat("not confirmed", text))
     return caveats
@@ -96,7 +96,8 @@ def about_sample(apart: Mapping[int, str], errors: Sequence[str], n: int) -> lis
     caveats = []
     for why, count in sorted(Counter(apart.values()).items()):
         error = f" ({errors[-1]})" if errors and "error" in why else ""
-        text = f"{count} examples were set apart because {why}{error}. They count neither as robust nor as broken."
+        who = "1 example was" if count == 1 else f"{count} examples were"
+        text = f"{who} set apart because {why}{error}: neither robust nor broken."
         caveats.append(Caveat("set apart", text))
     if n < 100:
         text = f"Only {n} examples were judged: read the intervals, not the numbers."

@@ -134,7 +134,7 @@ class Inquiry:
             found = self.judge.search(batch, clean, attack, threat, objective, self.key)
             return found | {"shown": rows[found["shown"]]}
 
-        return self._ledger.result(job, work)
+        return self._ledger.result(job, work, lambda found: not bool((found["outcome"] == BROKEN).any()))
 
     def possible(self, rows: _Rows, threat: Threat) -> _Rows:
         """Leave out what was set apart, and examples at which the threat holds no point."""
@@ -168,7 +168,7 @@ class Inquiry:
             shard = rows[first : first + _SHARD]
             job = {**self._identity, "rows": shard.tolist(), "clean": True}
             batch = self.examples.batch(torch.as_tensor(shard), self.device)
-            parts.append(self._ledger.result(job, lambda batch=batch: self.judge.clean(batch)))  # type: ignore[misc]
+            parts.append(self._ledger.result(job, lambda batch=batch: self.judge.clean(batch), _whole))  # type: ignore[misc]
             self.cost += Cost(len(shard), 0, float(parts[-1]["seconds"]))
         if not parts or all(part["broken"].all() for part in parts):
             why = f"got an error at every one: {self.judge.errors[-1]}" if self.judge.errors else "got none"
@@ -196,3 +196,8 @@ class Inquiry:
 def _digest(end: float | Tensor) -> str:
     """Tell one end of a box of many numbers from any other; a single number stands in the threat's own words."""
     return hashlib.sha256(end.cpu().numpy().tobytes()).hexdigest() if isinstance(end, Tensor) else ""
+
+
+def _whole(answers: Arrays) -> bool:
+    """Whether the model answered at every example."""
+    return not bool(answers["broken"].any())

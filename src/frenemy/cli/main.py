@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 for success, 2 for bad input, 3 if some examples could not be judged, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take the cores of others
     words = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

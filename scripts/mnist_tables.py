@@ -140,7 +140,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "One number differs: A of the standard MLP, where the same attack leaves next to nothing here and 29.9 % in",
         "the paper. Everything else agrees, LeNet's A among it. What the paper's code did there is not known; a later",
         "release of it (github.com/TLMichael/False-Friends) has an MLP without ReLU between its middle layers, and a",
-        "restart that begins where the last one began, plus noise. That MLP was tried for one seed and 2 restarts: A is",
+        "restart that begins where the last one began, plus noise. That MLP, one seed and 2 restarts: A is",
         "0.6, 1.2 and 4.9 % after 5, 10 and 20 epochs, and rising; 80 epochs of it are still to be run.",
         "",
         "```",

@@ -9,8 +9,7 @@ _HEAD = """# Speed
 CPU time of PGD as a ratio to its floor: as many forward and backward passes with respect to the input only, parameters
 frozen, eager float32. Two threads; contenders take turns within each round; ratios of medians. *Accuracy left* is
 judged by the model itself, in float32. *Full run* takes every step on every row; the other cases only ask which rows
-survive, so
-frenemy lets a row leave at its first success. No random start, step eps/10.
+survive, so frenemy lets a row leave at its first success. No random start, step eps/10.
 
 ```
 make bench

@@ -14,7 +14,8 @@ from frenemy.models.model import Model
 
 __all__ = ["Fast"]
 
-_ONEDNN: Final = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+_HERE = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+_ONEDNN: Final = bool(_HERE and hasattr(torch.ops.mkldnn, "_linear_pointwise"))
 
 
 @final

@@ -90,7 +90,7 @@ def audit(
     Raises:
         UsageError: something that was given cannot be used; the sentence says what, and the usual fix.
 
-    Cost: per example and question at most `len(losses) * restarts * (steps + 1) + 2` forwards; a curve point as much
+    Cost: per example and question at most `len(losses) * (restarts * (steps + 1) + 2)` forwards; a curve point as much
     again, once for the largest and once for the exact norm.
 
     Example:

@@ -10,6 +10,7 @@ import torch
 from frenemy.ledger import Arrays
 from frenemy.risks.inquiry import Inquiry
 from frenemy.risks.result import Caveat
+from frenemy.risks.wishes import WHO
 
 __all__ = ["about_model", "about_sample", "about_search"]
 
@@ -50,8 +51,7 @@ def about_search(
     wish: str, searches: Sequence[tuple[str, Arrays]], steps: int, losses: Sequence[str]
 ) -> list[Caveat]:
     """Look at how the searches for one objective went: did gradients vanish, did success still come at the end?"""
-    who = {"untargeted": "an enemy", "hypocritical": "a false friend", "reversal": "a reversal"}[wish]
-    caveats = []
+    who, caveats = WHO[wish], []
     tried = [(loss, found) for loss, found in searches if len(found["rows"])]
     if not tried:
         return []

@@ -44,7 +44,7 @@ def demonstration(
     Returns:
         A ConvNet for `(batch, 1, 8, 8)` inputs and 10 classes, in evaluation mode.
 
-    Cost: about 5 s (plain) and 20 s (robust) on two cores, once.
+    Cost: about 3 s (plain) and 7 s (robust) on two idle cores, once; more where threads have to wait.
     """
     key = Key(0).fold(name)
     model = initialise(ConvNet(), key.fold("weights"))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from frenemy.attacks.attack import Attack, Found
+from frenemy.card import Access
 from frenemy.catalog import catalog
 from frenemy.data.batch import Batch
 from frenemy.models.model import Model
@@ -26,9 +27,13 @@ from frenemy.threats.threat import Threat
 __all__ = [
     "ATTACKS",
     "BALLS",
+    "GRADIENTS",
+    "NEAREST",
+    "PAIRS",
     "THREATS",
     "WISHES",
     "around",
+    "ball_of",
     "batch_of",
     "joined",
     "labelled",
@@ -39,11 +44,23 @@ __all__ = [
 _PREFIX: Final = "sphere-"
 _SPHERE: Final = catalog("threats")["sphere"].load()
 _MAKERS: Final[dict[str, Callable[..., Threat]]] = {
-    name: part.load() for name, part in catalog("threats").items() if name != "sphere"
+    name: maker
+    for name, part in catalog("threats").items()
+    if name != "sphere" and getattr(maker := part.load(), "order", 0.0) >= 1.0
 }
 ATTACKS: Final = {name: part.load() for name, part in catalog("attacks").items()}
 BALLS: Final = tuple(_MAKERS)
 THREATS: Final = (*BALLS, *(_PREFIX + ball for ball in BALLS))
+PAIRS: Final = tuple(
+    (name, kind)
+    for name, part in ATTACKS.items()
+    for kind in THREATS
+    if not part.card.threats or kind.split("-")[0] in part.card.threats
+)
+"""Every attack with every threat that its card says it searches."""
+GRADIENTS: Final = tuple(name for name, part in ATTACKS.items() if part.card.access is Access.GRADIENTS)
+NEAREST: Final = tuple((name, kind) for name, kind in PAIRS if ATTACKS[name].card.nearest)
+"""Attacks that promise a distance, with their balls."""
 WISHES: Final[tuple[Objective, ...]] = (
     Untargeted(),
     Untargeted(Margin()),
@@ -59,6 +76,11 @@ def made(name: str, **wanted: Any) -> Attack:
     has = {field.name for field in dataclasses.fields(ATTACKS[name])}
     attack: Attack = ATTACKS[name](**{word: value for word, value in wanted.items() if word in has})
     return attack
+
+
+def ball_of(name: str) -> str:
+    """The first ball that the attack searches."""
+    return next(kind for one, kind in PAIRS if one == name)
 
 
 def size_of(kind: str, features: int) -> float:

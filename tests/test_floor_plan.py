@@ -22,13 +22,13 @@ FLOORS: Final = (
 )
 LEVEL: Final = {name: level for level, names in enumerate(FLOORS) for name in names}
 SHARED: Final = {
-    "attacks": {"attack", "best", "active", "ascent"},
+    "attacks": {"attack", "best", "active", "slope", "ascent", "approach", "faces"},
     "objectives": {"objective", "surrogates"},
     "threats": {"threat", "slack"},
     "models": {"model", "still"},
     "data": {"batch", "examples", "archive", "box", "pickles", "places"},
 }
-ASSEMBLERS: Final = {"models/build.py", "data/find.py"}
+ASSEMBLERS: Final = {"models/build.py", "data/find.py", "attacks/autoattack.py"}
 FORBIDDEN: Final = {"utils", "common", "helpers", "misc"}
 every: Final = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 

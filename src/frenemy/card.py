@@ -33,6 +33,9 @@ class Card:
         access: the least access the part needs (attacks only).
         reach: share in [0, 1] of the known optimal gain on a linear model that an attack promises with its
             default settings; a law holds it to the promise.
+        nearest: an attack of least distance finds, on a linear model and with its default settings, points at most so
+            many times as far as the nearest; a law holds it to the promise. 0 for attacks that promise no distance.
+        threats: names of the threats an attack can search (`linf`, `l2`, `sphere`, ...); empty for any.
         deviations: one clause each: where the part departs from the paper or from its released code, and why.
     """
 
@@ -44,6 +47,8 @@ class Card:
     place: str = ""
     access: Access | None = None
     reach: float = 0.0
+    nearest: float = 0.0
+    threats: tuple[str, ...] = ()
     deviations: tuple[str, ...] = ()
 
     @property

@@ -1,9 +1,12 @@
-"""Active: the rows in the forward pass; settled ones leave, and open ones from the queue take their place."""
+"""Active: the rows in the forward pass; settled ones leave, and open ones from the queue take their place.
+
+Every iterative attack runs on it, so each of its forwards is full of open rows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -11,35 +14,42 @@ from torch import Tensor
 from frenemy.attacks.best import Best
 from frenemy.objectives.surrogates import finite
 
-__all__ = ["Active"]
+__all__ = ["Active", "State"]
 
 _WASTE: Final = 0.125
 """Settled rows are carried along until they are this share of the batch: moving tensors costs more than they do."""
 
 
+State: TypeAlias = dict[str, Tensor]
+"""What a search carries for each row, by name; every tensor has one entry a row."""
+
+
 @final
 class Active:
-    """A working set of at most `batch_size` rows, with all that a projected ascent needs of them.
+    """A working set of at most `batch_size` rows, with all that a search needs of them.
 
     The best points of the working rows are kept here, in their order, and go back to `best` when the set changes.
 
     Args:
         best: the search the rows belong to.
         queue: `(open,)` positions in the batch, in the order in which they are taken.
-        start: maps positions to starting points; asked once for each row, when it enters.
+        start: maps positions to the state in which these rows begin, `x` among it; asked once for each row, when it
+            enters.
         batch_size: the most rows in one forward; None is all of them.
 
     Attributes:
         rows: positions of the working rows in the batch.
-        x, origin, goal, eps: their current point, clean input, goal and radius.
+        state: what the search carries for each: its current point `x`, and whatever else `start` gave.
+        origin, goal, eps: their clean input, goal and radius.
         age: how many steps each has taken.
         live: False for a row that is settled and still carried along.
         fresh: whether rows have just entered.
-        forwards, backwards: how often these rows went through the model, and back, since the set last changed.
+        forwards, backwards: how often these rows went through the model, and back, since the set last changed; the
+            search adds its forwards, and `step` its backwards.
     """
 
     rows: Tensor
-    x: Tensor
+    state: State
     origin: Tensor
     goal: Tensor
     eps: Tensor
@@ -50,19 +60,30 @@ class Active:
     backwards: int
     _x: Tensor
     _loss: Tensor
+    _rank: Tensor
     _success: Tensor
     _step: Tensor
 
     def __init__(
-        self, best: Best, queue: Tensor, start: Callable[[Tensor], Tensor], batch_size: int | None
+        self, best: Best, queue: Tensor, start: Callable[[Tensor], State], batch_size: int | None
     ) -> None:
         self._best, self._start, self._queue = best, start, queue
         self._size = min(batch_size or len(queue), len(queue))
-        self._hold(queue[:0], best.batch.x[:0], queue[:0])
+        self._hold(queue[:0], {}, queue[:0])
         self._compact()
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def x(self) -> Tensor:
+        """The current point of each row."""
+        return self.state["x"]
+
+    @property
+    def reached(self) -> Tensor:
+        """Whether a success of each row was seen before its current point."""
+        return self._success
 
     def lost(self, x: Tensor, logits: Tensor) -> Tensor:
         """Say which rows cannot go on because the answer there is not finite, and remember why.
@@ -77,23 +98,30 @@ class Active:
             self._best.flat[self.rows[lost & ~sound & self.live]] = True
         return lost
 
-    def see(self, x: Tensor, loss: Tensor, success: Tensor, step: Tensor) -> None:
-        """Judge a point of each row; `x` is taken over, so the caller has no further use for it."""
+    def see(self, x: Tensor, loss: Tensor, success: Tensor, step: Tensor, rank: Tensor | None = None) -> None:
+        """Judge a point of each row; `x` is taken over, so the caller has no further use for it.
+
+        Success comes first, then the higher `rank`, which is the loss unless something else is wanted: a search for
+        the least distance ranks its successes by `-norm`.
+        """
         loss = loss.to(torch.float32)
+        rank = loss if rank is None else rank.to(torch.float32)
         first = success & ~self._success & self.live
-        better = first | ((loss > self._loss) & (success == self._success) & self.live)
+        better = first | ((rank > self._rank) & (success == self._success) & self.live)
         kept = (~better).nonzero().flatten()
         if len(kept):
             x[kept] = self._x[kept]
         self._x, self._loss = x, torch.where(better, loss, self._loss)
+        self._rank = torch.where(better, rank, self._rank)
         if bool(first.any()):
             self._success = self._success | first
             self._step = torch.where(first, step, self._step)
 
-    def step(self, x: Tensor) -> None:
-        """Put every row at its next point."""
-        self.x, self.age, self.fresh = x, self.age + 1, False
-        self.backwards += 1
+    def step(self, backwards: int, state: State) -> None:
+        """Carry every row on: its next point `x`, and what else has changed of its state."""
+        self.state = {**self.state, **state}
+        self.age, self.fresh = self.age + 1, False
+        self.backwards += backwards
 
     def settle(self, live: Tensor, left: int) -> None:
         """Keep the `left` rows that are `live`; the others are dropped once enough have gone to make it worth while."""
@@ -104,24 +132,34 @@ class Active:
     def _compact(self) -> None:
         """Give the best points back, drop the settled rows and fill up from the queue."""
         self._best.keep(
-            self.rows, self._x, self._loss, self._success, self._step, self.forwards, self.backwards
+            self.rows,
+            self._x,
+            self._loss,
+            self._rank,
+            self._success,
+            self._step,
+            self.forwards,
+            self.backwards,
         )
-        rows, x, age = self.rows[self.live], self.x[self.live], self.age[self.live]
+        rows, age = self.rows[self.live], self.age[self.live]
+        state = {name: values[self.live] for name, values in self.state.items()}
         entering, self._queue = self._queue.tensor_split([self._size - len(rows)])
         if len(entering):
-            rows, x = torch.cat([rows, entering]), torch.cat([x, self._start(entering)])
-            age = torch.cat([age, torch.zeros_like(entering)])
-        self._hold(rows, x, age)
+            new = self._start(entering)
+            state = {name: torch.cat([state[name], new[name]]) for name in new} if len(rows) else new
+            rows, age = torch.cat([rows, entering]), torch.cat([age, torch.zeros_like(entering)])
+        self._hold(rows, state, age)
         self.fresh = len(entering) > 0
 
-    def _hold(self, rows: Tensor, x: Tensor, age: Tensor) -> None:
+    def _hold(self, rows: Tensor, state: State, age: Tensor) -> None:
         """Gather everything the rows need."""
         best = self._best
         whole = torch.equal(rows, torch.arange(len(best.batch), device=rows.device))
-        self.rows, self.x, self.age = rows, x, age
+        self.rows, self.state, self.age = rows, state, age
         self.origin = best.batch.x if whole else best.batch.x[rows]
         self.goal, self.eps = best.goal[rows], best.eps[rows]
         self.live, self.fresh = torch.ones_like(rows, dtype=torch.bool), False
         self._x = best.x if whole else best.x[rows]
-        self._loss, self._success, self._step = best.loss[rows], best.success[rows], best.step[rows]
+        self._loss, self._rank = best.loss[rows], best.rank[rows]
+        self._success, self._step = best.success[rows], best.step[rows]
         self.forwards = self.backwards = 0

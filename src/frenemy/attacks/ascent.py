@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from frenemy.attacks.active import Active
+from frenemy.attacks.active import Active, State
 from frenemy.attacks.attack import Found
 from frenemy.attacks.best import Best, look
+from frenemy.attacks.slope import leads, slope
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError
 from frenemy.models.model import Model
@@ -22,7 +23,49 @@ from frenemy.objectives.objective import Objective
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat, radii
 
-__all__ = ["Ascent"]
+__all__ = ["Ascent", "Fixed", "Rule"]
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """How a row steps, and what it must remember for that."""
+
+    def begin(self, x: Tensor, eps: Tensor) -> State:
+        """What rows that start at `x` carry, apart from `x`; every tensor has one entry a row."""
+        ...
+
+    def onward(self, active: Active, threat: Threat, gradient: Tensor, loss: Tensor) -> State:
+        """The next `x` of every row of `active`, inside the threat, and what else of its state has changed.
+
+        `gradient` and `loss` are those at `active.x`; the rows may be at different ages. Called without gradients.
+        `active.x` is used up afterwards: what is to be remembered of it must be a copy.
+        """
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Steps of one length, a share of eps: `x + move(alpha eps)`, retracted.
+
+    Raises:
+        UsageError: the step is negative or not finite.
+    """
+
+    step_size: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.step_size < math.inf:
+            raise UsageError(f"expected a finite step_size of 0 or more, got {self.step_size}")
+
+    def begin(self, x: Tensor, eps: Tensor) -> State:
+        """Nothing."""
+        return {}
+
+    def onward(self, active: Active, threat: Threat, gradient: Tensor, loss: Tensor) -> State:
+        """Move and retract."""
+        moved = threat.move(active.x, gradient, self.step_size * active.eps)
+        return {"x": threat.retract(moved, active.origin, active.eps)}
 
 
 @final
@@ -36,8 +79,8 @@ class Ascent:
     leaves at its first success and the next open row takes its place, so that each forward is full of open rows.
 
     Args:
+        rule: how a row steps.
         steps: gradient steps a run; with 0 only the start is judged.
-        step_size: length of a step as a share of eps.
         restarts: number of runs; each later one only concerns rows that are still open.
         random_start: begin at a random point of the set; otherwise at the input itself, brought into the set.
         early_stop: a row leaves at its first success.
@@ -47,18 +90,17 @@ class Ascent:
     and plus the few steps that a settled row is carried along.
     """
 
+    rule: Rule
     steps: int
-    step_size: float
     restarts: int
     random_start: bool
     early_stop: bool
     batch_size: int | None
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.restarts < 1 or not 0 <= self.step_size < math.inf:
+        if self.steps < 0 or self.restarts < 1:
             raise UsageError(
-                "expected steps >= 0, a finite step_size >= 0 and restarts >= 1, "
-                f"got steps={self.steps}, step_size={self.step_size}, restarts={self.restarts}"
+                f"expected steps >= 0 and restarts >= 1, got steps={self.steps}, restarts={self.restarts}"
             )
         if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"expected batch_size to be at least 1, got {self.batch_size}")
@@ -90,17 +132,19 @@ class Ascent:
         x = batch.x.detach().requires_grad_()
         return x, model(x)
 
-    def _start(self, best: Best, draw: Key, rows: Tensor) -> Tensor:
+    def _start(self, best: Best, draw: Key, rows: Tensor) -> State:
         origin, eps = best.batch.x[rows], best.eps[rows]
         if self.random_start:
-            return best.threat.sample(origin, best.batch.index[rows], draw, eps)
-        return best.threat.retract(origin, origin, eps)
+            x = best.threat.sample(origin, best.batch.index[rows], draw, eps)
+        else:
+            x = best.threat.retract(origin, origin, eps)
+        return {"x": x, **self.rule.begin(x, eps)}
 
     def _run(
         self,
         model: Model,
         best: Best,
-        start: Callable[[Tensor], Tensor],
+        start: Callable[[Tensor], State],
         restart: int,
         opening: tuple[Tensor, Tensor] | None,
     ) -> None:
@@ -122,28 +166,17 @@ class Ascent:
             live = active.live & ~leaving
             left = int(live.sum())
             if left:
-                gradient = _gradient(loss, x)
+                gradient = slope(loss, x)
                 if opening is not None:
                     gradient = gradient[active.rows]
                     best.backwards += 1
                     active.backwards -= 1
                 if active.fresh and restart == 0:
-                    peak = gradient.flatten(1).abs().amax(1)
-                    leads = (peak > 0) & (peak < torch.inf)
-                    best.flat[active.rows] |= ~leads & ~leaving & (active.age == 0)
+                    best.flat[active.rows] |= ~leads(gradient) & ~leaving & (active.age == 0)
                 with torch.no_grad():
-                    moved = threat.move(point, gradient, self.step_size * active.eps)
-                    active.step(threat.retract(moved, active.origin, active.eps))
-                del gradient, moved
+                    active.step(1, self.rule.onward(active, threat, gradient, loss.detach()))
+                del gradient
             active.see(point, loss.detach(), success, when)
             del x, logits, loss
             opening = None
             active.settle(live, left)
-
-
-def _gradient(loss: Tensor, x: Tensor) -> Tensor:
-    """Gradient of each row's loss with respect to its own input; zero where no path leads there."""
-    if not loss.requires_grad:
-        return torch.zeros_like(x)
-    (gradient,) = torch.autograd.grad(loss.sum(), x, allow_unused=True)
-    return torch.zeros_like(x) if gradient is None else gradient.detach()

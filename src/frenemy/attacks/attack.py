@@ -10,12 +10,13 @@ from torch import Tensor
 
 from frenemy.card import Card
 from frenemy.data.batch import Batch
+from frenemy.errors import UsageError
 from frenemy.models.model import Model
 from frenemy.objectives.objective import Objective
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 
-__all__ = ["Attack", "Found", "Status"]
+__all__ = ["Attack", "Found", "Status", "admit"]
 
 
 class Status(IntEnum):
@@ -76,3 +77,17 @@ class Attack(Protocol):
     def __call__(
         self, model: Model, batch: Batch, *, threat: Threat, objective: Objective, key: Key
     ) -> Found: ...
+
+
+def admit(attack: Attack, threat: Threat) -> None:
+    """Refuse a threat that an attack cannot search.
+
+    Raises:
+        UsageError: the threat is not among those on the attack's card.
+    """
+    able, kind = attack.card.threats, type(threat).__name__
+    if able and kind.lower() not in able:
+        raise UsageError(
+            f"expected a threat that {type(attack).__name__} can search ({', '.join(able)}), got {kind}; "
+            "choose another threat, or pgd, which searches them all"
+        )

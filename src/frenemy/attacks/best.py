@@ -26,7 +26,9 @@ def look(model: Model, x: Tensor, batch_size: int | None) -> Tensor:
 
 @final
 class Best:
-    """Keeps, for each row of a batch, the point to return: success comes first, then the larger loss.
+    """Keeps, for each row of a batch, the point to return: success comes first, then the higher rank.
+
+    The rank is the loss, unless a search says otherwise.
 
     The clean answers settle the goals, show which examples are already where the perturber wants them, and set apart
     those without a finite answer; that one forward is counted. Where the clean input does not belong to the threat (a
@@ -55,6 +57,7 @@ class Best:
         candidate = threat.contains(batch.x, batch.x, self.eps) & self.finite
         self.x = batch.x
         self.loss = objective.loss(clean, self.goal).to(torch.float32).masked_fill_(~candidate, -torch.inf)
+        self.rank = self.loss.clone()
         self.success = objective.success(clean, self.goal) & candidate
         self.already = self.success.clone()
         self.step = torch.full((count,), -1, device=batch.x.device).masked_fill_(self.success, 0)
@@ -71,6 +74,7 @@ class Best:
         rows: Tensor,
         x: Tensor,
         loss: Tensor,
+        rank: Tensor,
         success: Tensor,
         step: Tensor,
         forwards: int,
@@ -83,7 +87,8 @@ class Best:
             self.x = (
                 self.x.index_copy(0, rows, x) if self.x is self.batch.x else self.x.index_copy_(0, rows, x)
             )
-        self.loss[rows], self.success[rows], self.step[rows] = loss, success, step
+        self.loss[rows], self.rank[rows] = loss, rank
+        self.success[rows], self.step[rows] = success, step
         self.forwards[rows] += forwards
         self.backwards[rows] += backwards
 

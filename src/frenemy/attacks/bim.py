@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from frenemy.attacks.ascent import Ascent
+from frenemy.attacks.ascent import Ascent, Fixed
 from frenemy.attacks.attack import Found
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
@@ -61,5 +61,5 @@ class BIM:
         self, model: Model, batch: Batch, *, threat: Threat, objective: Objective, key: Key
     ) -> Found:
         """Search every row of the batch; no random number is drawn."""
-        ascent = Ascent(self.steps, self.step_size, 1, False, self.early_stop, self.batch_size)
+        ascent = Ascent(Fixed(self.step_size), self.steps, 1, False, self.early_stop, self.batch_size)
         return ascent(model, batch, threat=threat, objective=objective, key=key)

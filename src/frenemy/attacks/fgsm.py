@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from frenemy.attacks.ascent import Ascent
+from frenemy.attacks.ascent import Ascent, Fixed
 from frenemy.attacks.attack import Found
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
@@ -57,5 +57,5 @@ class FGSM:
         self, model: Model, batch: Batch, *, threat: Threat, objective: Objective, key: Key
     ) -> Found:
         """Search every row of the batch; no random number is drawn."""
-        ascent = Ascent(1, 1.0, 1, False, True, self.batch_size)
+        ascent = Ascent(Fixed(1.0), 1, 1, False, True, self.batch_size)
         return ascent(model, batch, threat=threat, objective=objective, key=key)

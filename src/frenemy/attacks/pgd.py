@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from frenemy.attacks.ascent import Ascent
+from frenemy.attacks.ascent import Ascent, Fixed
 from frenemy.attacks.attack import Found
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
@@ -79,6 +79,11 @@ class PGD:
     ) -> Found:
         """Search every row of the batch."""
         ascent = Ascent(
-            self.steps, self.step_size, self.restarts, self.random_start, self.early_stop, self.batch_size
+            Fixed(self.step_size),
+            self.steps,
+            self.restarts,
+            self.random_start,
+            self.early_stop,
+            self.batch_size,
         )
         return ascent(model, batch, threat=threat, objective=objective, key=key)

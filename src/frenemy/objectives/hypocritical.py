@@ -34,6 +34,7 @@ class Hypocritical:
         link="arXiv:2012.14738",
         place="Definition 2, eq. 1-2",
     )
+    towards: ClassVar[bool] = True
 
     def goal(self, clean: Logits, y: Labels) -> Goal:
         """The label."""

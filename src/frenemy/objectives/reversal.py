@@ -35,6 +35,7 @@ class Reversal:
         link="arXiv:2012.14738",
         place="Theorem 1, Proposition 2",
     )
+    towards: ClassVar[bool] = False
 
     def goal(self, clean: Logits, y: Labels) -> Goal:
         """The clean answer: its logits for a soft surrogate, else its label."""

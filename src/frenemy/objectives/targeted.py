@@ -42,6 +42,7 @@ class Targeted:
         place="Section 2.3 (least-likely class)",
         deviations=("a target equal to the label is taken as it is; the paper's rule never gives one",),
     )
+    towards: ClassVar[bool] = True
 
     def goal(self, clean: Logits, y: Labels) -> Goal:
         """The target of each row."""

@@ -35,6 +35,7 @@ class Untargeted:
         link="arXiv:1706.06083",
         place="eq. 2.1",
     )
+    towards: ClassVar[bool] = False
 
     def goal(self, clean: Logits, y: Labels) -> Goal:
         """The label."""

@@ -32,6 +32,7 @@ def fit(
     epochs: int,
     batch_size: int = 128,
     rate: float = 1e-3,
+    smoothing: float = 0.0,
     hold_out: int = 0,
     attack: Attack | None = None,
     threat: Threat | None = None,
@@ -48,6 +49,7 @@ def fit(
         epochs: passes over the data, at least 1.
         batch_size: rows a step; the last, short batch of an epoch is used too.
         rate: Adam's learning rate (000 A.2: 0.001, batch 128).
+        smoothing: share in [0, 1) of each label that is spread evenly over all classes.
         hold_out: the last so many examples of a keyed shuffle are kept apart, and the epoch with the best accuracy on
             them is returned (000 A.2 holds out 1,000); with 0 the last epoch is.
         attack, threat: train on what `attack` finds under `threat` (Madry et al. 2018, eq. 2.1); both or none.
@@ -59,6 +61,8 @@ def fit(
     Cost: an epoch is one forward and backward an example, plus the attack's.
     """
     numbers = epochs >= 1 and batch_size >= 1 and 0 <= hold_out < len(examples) and 0 < rate < math.inf
+    if not 0 <= smoothing < 1:
+        raise UsageError(f"expected smoothing to be at least 0 and below 1, got {smoothing}")
     if not numbers or (attack is None) != (threat is None):
         raise UsageError(
             f"expected epochs >= 1, batch_size >= 1, rate > 0, hold_out below {len(examples)} and attack and threat "
@@ -79,7 +83,7 @@ def fit(
                 batch = Batch(x, batch.y, batch.index)
             model.train()
             optimiser.zero_grad()
-            cross_entropy(model(batch.x), batch.y).backward()  # type: ignore[no-untyped-call]
+            cross_entropy(model(batch.x), batch.y, label_smoothing=smoothing).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         accuracy = _accuracy(model, examples.take(held), device) if hold_out else float("nan")
         if not hold_out or accuracy > best:

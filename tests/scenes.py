@@ -48,9 +48,14 @@ _MAKERS: Final[dict[str, Callable[..., Threat]]] = {
     for name, part in catalog("threats").items()
     if name != "sphere" and getattr(maker := part.load(), "order", 0.0) >= 1.0
 }
-ATTACKS: Final = {name: part.load() for name, part in catalog("attacks").items()}
 BALLS: Final = tuple(_MAKERS)
 THREATS: Final = (*BALLS, *(_PREFIX + ball for ball in BALLS))
+ATTACKS: Final = {
+    name: part.load()
+    for name, part in catalog("attacks").items()
+    if not part.card.threats or {kind.split("-")[0] for kind in THREATS} & {*part.card.threats}
+}
+"""Every attack that searches a ball; those of finite families and of L0 have tests of their own."""
 PAIRS: Final = tuple(
     (name, kind)
     for name, part in ATTACKS.items()

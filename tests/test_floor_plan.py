@@ -22,9 +22,9 @@ FLOORS: Final = (
 )
 LEVEL: Final = {name: level for level, names in enumerate(FLOORS) for name in names}
 SHARED: Final = {
-    "attacks": {"attack", "best", "active", "slope", "ascent", "approach", "faces"},
+    "attacks": {"attack", "best", "active", "slope", "ascent", "approach", "faces", "climb", "tries"},
     "objectives": {"objective", "surrogates"},
-    "threats": {"threat", "slack"},
+    "threats": {"threat", "slack", "finite"},
     "models": {"model", "still"},
     "data": {"batch", "examples", "archive", "box", "pickles", "places"},
 }

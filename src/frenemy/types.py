@@ -27,5 +27,5 @@ Flags: TypeAlias = Bool[Tensor, "batch"]
 Counts: TypeAlias = Int64[Tensor, "batch"]
 """One count an example."""
 
-Goal: TypeAlias = Int64[Tensor, "batch"] | Float[Tensor, "batch classes"]
-"""What an objective measures against: a label each, or the logits of a distribution each."""
+Goal: TypeAlias = Int64[Tensor, "batch"] | Int64[Tensor, "batch 2"] | Float[Tensor, "batch classes"]
+"""What an objective measures against: a label each, a label and a target each, or the logits of a distribution each."""

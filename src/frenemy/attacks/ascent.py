@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, final, runtime_checkable
+from typing import Final, Protocol, TypeAlias, final, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,22 +16,34 @@ from frenemy.attacks.attack import Found
 from frenemy.attacks.best import Best, look
 from frenemy.attacks.slope import leads, slope
 from frenemy.data.batch import Batch
-from frenemy.errors import UsageError
+from frenemy.errors import UsageError, nearest
 from frenemy.models.model import Model
 from frenemy.models.still import still
 from frenemy.objectives.objective import Objective
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat, radii
 
-__all__ = ["Ascent", "Fixed", "Rule"]
+__all__ = ["Ascent", "Fixed", "Rule", "Start"]
+
+_SCHEDULES: Final[dict[str, Callable[[Tensor], Tensor]]] = {
+    "constant": torch.ones_like,
+    "cosine": lambda past: (1 + torch.cos(math.pi * past)) / 2,
+    "linear": lambda past: 1 - past,
+}
+
+Start: TypeAlias = Callable[[Best, Tensor, Key], Tensor]
+"""Gives the first points of these rows, inside the threat; what it asks of the model it adds to the rows' costs."""
 
 
 @runtime_checkable
 class Rule(Protocol):
     """How a row steps, and what it must remember for that."""
 
-    def begin(self, x: Tensor, eps: Tensor) -> State:
-        """What rows that start at `x` carry, apart from `x`; every tensor has one entry a row."""
+    def begin(self, best: Best, rows: Tensor, x: Tensor) -> State:
+        """What these rows, which start at `x`, carry apart from `x`; every tensor has one entry a row.
+
+        What is to be remembered of `x` must be a copy.
+        """
         ...
 
     def onward(self, active: Active, threat: Threat, gradient: Tensor, loss: Tensor) -> State:
@@ -46,32 +58,46 @@ class Rule(Protocol):
 @final
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """Steps of one length, a share of eps: `x + move(alpha eps)`, retracted.
+    """Steps whose lengths were fixed before: `x + move(alpha eps)`, retracted.
+
+    Args:
+        step_size: length of the first step as a share of eps.
+        schedule: what becomes of it at age t of T: `constant`; `cosine`, times (1 + cos(pi t / T)) / 2; `linear`,
+            times 1 - t / T.
+        steps: T; a constant length needs none.
 
     Raises:
-        UsageError: the step is negative or not finite.
+        UsageError: the step is negative or not finite, or the schedule is unknown.
     """
 
     step_size: float
+    schedule: str = "constant"
+    steps: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.step_size < math.inf:
             raise UsageError(f"expected a finite step_size of 0 or more, got {self.step_size}")
+        if self.schedule not in _SCHEDULES:
+            raise UsageError(f"unknown schedule '{self.schedule}'{nearest(self.schedule, _SCHEDULES)}")
 
-    def begin(self, x: Tensor, eps: Tensor) -> State:
+    def begin(self, best: Best, rows: Tensor, x: Tensor) -> State:
         """Nothing."""
         return {}
 
     def onward(self, active: Active, threat: Threat, gradient: Tensor, loss: Tensor) -> State:
         """Move and retract."""
-        moved = threat.move(active.x, gradient, self.step_size * active.eps)
+        size = self.step_size * active.eps
+        if self.schedule != "constant":
+            past = (active.age / max(self.steps, 1)).clamp(max=1).to(size.dtype)
+            size = size * _SCHEDULES[self.schedule](past)
+        moved = threat.move(active.x, gradient, size)
         return {"x": threat.retract(moved, active.origin, active.eps)}
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Ascent:
-    r"""The loop that FGSM, BIM and PGD are settings of.
+    r"""The loop that FGSM, BIM, PGD and APGD are settings of.
 
     $$ x_{t+1} = \Pi(\operatorname{move}(x_t, \nabla_x \ell(x_t), \alpha \varepsilon)), \quad t = 0 .. steps - 1 $$
 
@@ -85,6 +111,7 @@ class Ascent:
         random_start: begin at a random point of the set; otherwise at the input itself, brought into the set.
         early_stop: a row leaves at its first success.
         batch_size: the most rows in one forward; None is all rows of the call.
+        start: where each run begins, in the place of `random_start`.
 
     Cost: a row takes 1 + restarts (steps + 1) forwards and restarts x steps backwards, less what early stopping saves
     and plus the few steps that a settled row is carried along.
@@ -96,6 +123,7 @@ class Ascent:
     random_start: bool
     early_stop: bool
     batch_size: int | None
+    start: Start | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.restarts < 1:
@@ -124,7 +152,8 @@ class Ascent:
     def _opening(self, model: Model, batch: Batch, threat: Threat) -> tuple[Tensor, Tensor] | None:
         """Where the first run starts at the inputs themselves, their clean answers can carry its first gradient."""
         whole = self.batch_size is None or len(batch) <= self.batch_size
-        if self.random_start or self.steps == 0 or not whole or not len(batch):
+        chosen = self.random_start or self.start is not None
+        if chosen or self.steps == 0 or not whole or not len(batch):
             return None
         eps = radii(threat.eps, batch.x)
         if not torch.equal(threat.retract(batch.x, batch.x, eps), batch.x):
@@ -134,11 +163,13 @@ class Ascent:
 
     def _start(self, best: Best, draw: Key, rows: Tensor) -> State:
         origin, eps = best.batch.x[rows], best.eps[rows]
-        if self.random_start:
+        if self.start is not None:
+            x = self.start(best, rows, draw)
+        elif self.random_start:
             x = best.threat.sample(origin, best.batch.index[rows], draw, eps)
         else:
             x = best.threat.retract(origin, origin, eps)
-        return {"x": x, **self.rule.begin(x, eps)}
+        return {"x": x, **self.rule.begin(best, rows, x)}
 
     def _run(
         self,

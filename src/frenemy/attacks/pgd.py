@@ -29,6 +29,7 @@ class PGD:
     Args:
         steps: gradient steps a restart; with 0 only the start is judged.
         step_size: length of a step as a share of eps (000 A.2 uses 1/10 for 50 steps).
+        schedule: `constant`; or how the step shrinks from there to nothing over a restart, `cosine` or `linear`.
         restarts: number of runs; each later one only concerns rows that are still open.
         random_start: begin at a random point of the set; otherwise at the input itself (retracted, for a sphere).
         early_stop: a row leaves at its first success and another takes its place. Verdicts are the same without it;
@@ -53,6 +54,7 @@ class PGD:
 
     steps: int = 40
     step_size: float = 0.1
+    schedule: str = "constant"
     restarts: int = 1
     random_start: bool = True
     early_stop: bool = True
@@ -79,7 +81,7 @@ class PGD:
     ) -> Found:
         """Search every row of the batch."""
         ascent = Ascent(
-            Fixed(self.step_size),
+            Fixed(self.step_size, self.schedule, self.steps),
             self.steps,
             self.restarts,
             self.random_start,

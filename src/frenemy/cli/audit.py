@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
-from frenemy.cli.options import at_least, read
+from frenemy.cli.options import at_least, calls, read
 
 __all__ = ["AuditOptions", "run"]
 
@@ -28,10 +28,14 @@ class AuditOptions:
         threat: linf:8/255, l2:0.5, l1:12, or exact norms such as sphere-l2:4; by default linf:0.15 for digits,
             linf:0.2 for mnist and fashion-mnist, linf:8/255 for all else.
         objectives: which questions to ask, separated by commas; enemy, friend, reversal.
-        losses: what each search climbs, separated by commas; ce, margin, kl.
-        steps: gradient steps of each search.
-        step_size: length of a step as a share of eps.
-        restarts: random starts of each search.
+        effort: how hard to search; quick is PGD of 20 steps; standard is PGD of 50 steps, and for an enemy DeepFool and
+            200 queries of Square; thorough is PGD of 100 steps and 5 restarts, and for an enemy AutoAttack.
+        attack: what to search with instead, separated by commas, with settings and loss in brackets if need be, such as
+            pgd(steps=100,loss=margin),square (see `frenemy list attacks`).
+        losses: what attacks climb that take a loss, separated by commas; ce, margin, dlr, kl; ce,margin by default.
+        steps: gradient steps of every attack that takes some and was not given its own.
+        step_size: length of their steps as a share of eps, likewise.
+        restarts: their random starts, likewise.
         curve: points of the accuracy curves from 0 to twice eps; 0 draws none.
         curve_examples: the curves are drawn from the first so many examples.
         examples: judge only the first so many examples.
@@ -56,10 +60,12 @@ class AuditOptions:
     data: str = "digits"
     threat: str | None = None
     objectives: str = "enemy,friend,reversal"
-    losses: str = "ce,margin"
-    steps: int = at_least(0, 50)
-    step_size: float = at_least(0, 0.1)
-    restarts: int = at_least(1, 1)
+    effort: Literal["quick", "standard", "thorough"] = "standard"
+    attack: str | None = calls()
+    losses: str | None = None
+    steps: int | None = at_least(0, None)
+    step_size: float | None = at_least(0, None)
+    restarts: int | None = at_least(1, None)
     curve: int = at_least(0, 8)
     curve_examples: int = at_least(1, 500)
     examples: int | None = at_least(1, None)
@@ -94,6 +100,8 @@ examples:
   frenemy audit
   frenemy audit --model net.py:make --data photos --resize 32 --threat l2:0.5
   frenemy audit --model mlp:net.safetensors --data table.csv --threat linf:0.1
+  frenemy audit --model net.py:make --effort thorough --objectives enemy
+  frenemy audit --model net.py:make --attack "apgd(loss=dlr),square"
 
 exit code: 0 done; 2 an option or a file cannot be used; 3 done, but the model
 raised at some examples; 130 or 143 stopped, and the same command goes on"""
@@ -111,11 +119,14 @@ def run(argv: list[str]) -> int:
     from frenemy.reports.publish import publish
     from frenemy.risks.audit import audit
 
-    specs, losses = words("model", options.model), words("losses", options.losses)
+    specs = words("model", options.model)
+    losses = None if options.losses is None else words("losses", options.losses)
     wishes = words("objectives", options.objectives)
     threat = options.threat or _THREATS.get(options.data.lower(), "linf:8/255")
     mean, std = numbers("mean", options.mean), numbers("std", options.std)
-    check(threat, wishes, losses)
+    how: dict[str, Any] = {"attacks": options.attack, "effort": options.effort, "losses": losses}
+    settings = {word: getattr(options, word) for word in ("steps", "step_size", "restarts")}
+    check(threat, wishes, how, settings)
     device = device_of(options.device)
     examples = load(
         options.data,
@@ -126,8 +137,9 @@ def run(argv: list[str]) -> int:
         target=options.target,
     )
     asked = {one.name: getattr(options, one.name) for one in fields(options) if one.name not in _ELSEWHERE}
-    asked |= {"model": ",".join(specs), "losses": ",".join(losses), "objectives": ",".join(wishes)}
-    asked |= {"threat": threat}
+    asked |= {"model": ",".join(specs), "objectives": ",".join(wishes), "threat": threat}
+    asked |= {"losses": losses and ",".join(losses)}
+    check(threat, wishes, how, settings, examples)
     out = Path(options.out or _place(asked, specs))
     bar = Bar(quiet=options.quiet)
     audits = []
@@ -143,10 +155,8 @@ def run(argv: list[str]) -> int:
                         examples,
                         threat=threat,
                         objectives=wishes,
-                        losses=losses,
-                        steps=options.steps,
-                        step_size=options.step_size,
-                        restarts=options.restarts,
+                        **how,
+                        **settings,
                         curve=options.curve,
                         curve_examples=options.curve_examples,
                         seed=options.seed,

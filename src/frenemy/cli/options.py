@@ -17,7 +17,7 @@ from yaml.constructor import SafeConstructor
 from frenemy.cli.settings import entries
 from frenemy.errors import UsageError, nearest
 
-__all__ = ["at_least", "read"]
+__all__ = ["at_least", "calls", "read"]
 
 _T = TypeVar("_T")
 _FINITE: Final = restricted_number_type("NonNegativeFinite", float, [(">=", 0), ("<", math.inf)])
@@ -28,6 +28,11 @@ _WHAT: Final = {int: "a whole number", float: "a finite number", bool: "true or 
 def at_least(low: Literal[0, 1], default: Any) -> Any:
     """Declare a number with a default and the least value that it takes."""
     return field(default=default, metadata={"low": low})
+
+
+def calls() -> Any:
+    """Declare a text, None by default, that YAML may also write as mappings: `{name: pgd, steps: 100}`."""
+    return field(default=None, metadata={"calls": True})
 
 
 def read(settings: type[_T], argv: list[str], verb: str, epilog: str = "") -> _T | None:
@@ -78,12 +83,13 @@ def read(settings: type[_T], argv: list[str], verb: str, epilog: str = "") -> _T
 @final
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One option: its flags, type and default, and the least value it takes."""
+    """One option: its flags, type and default, the least value it takes, and whether YAML may write mappings."""
 
     flags: tuple[str, ...]
     kind: Any
     default: Any
     low: Any
+    calls: bool
 
     def add(self, parser: ArgumentParser, told: str) -> None:
         """Let a parser know it."""
@@ -113,7 +119,11 @@ def _options(settings: type) -> dict[str, _Option]:
         kind = get_args(hint)[0] if NoneType in get_args(hint) else hint
         flags = [prefix + one.name.replace("_", "-") for prefix in ("--", "--no-")]
         found[one.name] = _Option(
-            tuple(flags[: 1 + (kind is bool)]), kind, one.default, one.metadata.get("low")
+            tuple(flags[: 1 + (kind is bool)]),
+            kind,
+            one.default,
+            one.metadata.get("low"),
+            one.metadata.get("calls", False),
         )
     return found
 
@@ -138,7 +148,8 @@ def _words(argv: list[str], options: dict[str, _Option], fix: str) -> dict[str, 
         if flag != "--config" or not equals:
             words[known[flag]] = flag + equals + text
             continue
-        for name, value in entries(Path(text), options).items():
+        made = [name for name, option in options.items() if option.calls]
+        for name, value in entries(Path(text), options, made).items():
             if value is not None:
                 words[name] = f"{options[name].flags[0]}={value}"
             elif options[name].default is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from frenemy.cli.progress import Bar
 from frenemy.errors import UsageError
@@ -52,17 +52,26 @@ def device_of(name: str) -> str:
     return name
 
 
-def check(threat: str, objectives: Sequence[str], losses: Sequence[str]) -> None:
-    """Refuse a threat, an objective or a loss that there is none of."""
+def check(
+    threat: str,
+    objectives: Sequence[str],
+    how: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    examples: Examples | None = None,
+) -> None:
+    """Refuse a threat, an objective, a loss or an attack that there is none of, and attacks that do not fit."""
     from frenemy.objectives.surrogates import surrogate
+    from frenemy.risks.plan import plan
     from frenemy.risks.wishes import wish_named
     from frenemy.threats.spec import parse
 
-    parse(threat)
-    for wish in objectives:
-        wish_named(wish)
-    for loss in losses:
+    box = {"low": examples.low, "high": examples.high} if examples else {}
+    around, wishes = parse(threat, **box), [wish_named(wish) for wish in objectives]
+    for loss in how["losses"] or ():
         surrogate(loss)
+    given = {word: value for word, value in settings.items() if value is not None}
+    shape = tuple(examples.x.shape[1:]) if examples else None
+    plan(**how, settings=given, wishes=wishes, threat=around, shape=shape)
 
 
 def models(

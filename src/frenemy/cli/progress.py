@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from frenemy.reports.searches import searches
 from frenemy.reports.table import terminal
 from frenemy.risks.result import Audit
 
@@ -58,6 +59,9 @@ class Bar:
     def results(self, audits: Sequence[Audit], page: Path) -> None:
         """Print the numbers, what must be known before believing them, and where the page lies."""
         self._out.print(terminal(audits))
+        for audit in audits:
+            self._out.print("\nwhat was run", style="dim")
+            self._out.print(searches(audit))
         for audit in audits:
             for caveat in audit.caveats:
                 self._out.print(

@@ -12,7 +12,21 @@ from frenemy.errors import UsageError, nearest
 from frenemy.objectives.objective import Surrogate
 from frenemy.types import Flags, Goal, Labels, Logits, PerExample
 
-__all__ = ["KL", "SURROGATES", "CrossEntropy", "Margin", "answer", "answers", "finite", "leaves", "surrogate"]
+__all__ = [
+    "DLR",
+    "KL",
+    "SURROGATES",
+    "CrossEntropy",
+    "Margin",
+    "TargetedDLR",
+    "answer",
+    "answers",
+    "finite",
+    "leaves",
+    "surrogate",
+]
+
+_TIE: Final = 1e-12
 
 
 @final
@@ -42,7 +56,7 @@ class Margin:
 
     def __call__(self, logits: Logits, goal: Goal) -> PerExample:
         """Loss of each row; any real number."""
-        label = goal.argmax(1) if goal.is_floating_point() else goal
+        label = answer(goal)
         own = logits.gather(1, label[:, None])
         others = logits.scatter(1, label[:, None], -torch.inf)
         return others.amax(1) - own.squeeze(1)
@@ -68,19 +82,85 @@ class KL:
         return (q.exp() * (q - log_softmax(logits, 1))).sum(1)
 
 
-SURROGATES: Final[dict[str, Surrogate]] = {"ce": CrossEntropy(), "margin": Margin(), "kl": KL()}
+@final
+@dataclass(frozen=True, slots=True)
+class DLR:
+    r"""The difference of logits ratio, which neither a shift nor a positive factor on the logits changes.
+
+    $$ \operatorname{DLR}(z, y) = -\frac{z_y - \max_{k \neq y} z_k}{z_{\pi_1} - z_{\pi_3}} $$
+
+    with `z_{\pi_1} >= z_{\pi_2} >= ...` the logits in order: the margin over the distance of the first from the third.
+    Its sign is that of the margin; where the answer is `y` it lies in [-1, 0]. With two classes there is no third
+    logit, and the margin is used.
+
+    Source: Croce and Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse
+    parameter-free attacks", ICML, arXiv:2003.01690, eq. 6. The denominator is held at 1e-12, so that three equal logits
+    give a finite number and the slope of the margin; the released code adds 1e-12.
+    """
+
+    soft: bool = False
+
+    def __call__(self, logits: Logits, goal: Goal) -> PerExample:
+        """Loss of each row; at least -1, or any real number for two classes."""
+        gap = Margin()(logits, goal)
+        if self.undefined(logits.shape[1]):
+            return gap
+        top = logits.topk(3, dim=1).values
+        return gap / (top[:, 0] - top[:, 2]).clamp(min=_TIE)
+
+    def undefined(self, classes: int) -> bool:
+        """Whether the margin stands in, because there are fewer than three classes."""
+        return classes < 3
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TargetedDLR:
+    r"""The difference of logits ratio towards a target: grows as the target t overtakes the label y.
+
+    $$ -\frac{z_y - z_t}{z_{\pi_1} - (z_{\pi_3} + z_{\pi_4}) / 2} $$
+
+    The goal is a label and a target for each row. With fewer than four classes the lead `z_t - z_y` is used.
+
+    Source: Croce and Hein 2020, arXiv:2003.01690, eq. 7; the denominator is held at 1e-12 as in `DLR`.
+    """
+
+    soft: bool = False
+
+    def __call__(self, logits: Logits, goal: Goal) -> PerExample:
+        """Loss of each row; positive where the target stands above the label."""
+        own, target = logits.gather(1, goal).unbind(1)
+        if self.undefined(logits.shape[1]):
+            return target - own
+        top = logits.topk(4, dim=1).values
+        return (target - own) / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2).clamp(min=_TIE)
+
+    def undefined(self, classes: int) -> bool:
+        """Whether the lead of the target stands in, because there are fewer than four classes."""
+        return classes < 4
+
+
+SURROGATES: Final[dict[str, Surrogate]] = {
+    "ce": CrossEntropy(),
+    "dlr": DLR(),
+    "kl": KL(),
+    "margin": Margin(),
+}
+"""Surrogates that can be named: those whose goal is a label or a distribution."""
 
 
 def surrogate(name: str) -> Surrogate:
-    """Find a surrogate by its short name: `ce`, `margin` or `kl`."""
+    """Find a surrogate by its short name: `ce`, `dlr`, `kl` or `margin`."""
     if name.lower() not in SURROGATES:
         raise UsageError(f"unknown loss '{name}'{nearest(name.lower(), SURROGATES)}")
     return SURROGATES[name.lower()]
 
 
 def answer(goal: Goal) -> Labels:
-    """The label a goal speaks of: itself, or the top class of its distribution."""
-    return goal.argmax(1) if goal.is_floating_point() else goal
+    """The label a goal speaks of: itself, the first of a label and a target, or the top class of its distribution."""
+    if goal.is_floating_point():
+        return goal.argmax(1)
+    return goal if goal.ndim == 1 else goal[:, 0]
 
 
 def answers(logits: Logits, goal: Goal) -> Flags:

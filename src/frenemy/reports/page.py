@@ -19,8 +19,9 @@ from frenemy.errors import UsageError
 from frenemy.reports.curve import Chart, bar, chart
 from frenemy.reports.gallery import gallery, unit
 from frenemy.reports.record import records
+from frenemy.reports.searches import searches_page
 from frenemy.reports.verdicts import verdicts
-from frenemy.reports.words import ACCURACIES, RISKS, Word, headline, interval, percent, reach, size
+from frenemy.reports.words import ACCURACIES, RISKS, Word, headline, interval, percent, reach
 from frenemy.risks.result import Audit, Caveat
 
 __all__ = ["render"]
@@ -32,7 +33,6 @@ _CHARTS = (
     ("exact", "Exactly the size", "Only perturbations whose norm is the size; the line may rise."),
 )
 _CARDS = (ACCURACIES[1], ACCURACIES[2], ACCURACIES[0])
-_WHO = {"none": "nobody", "untargeted": "enemy", "hypocritical": "false friend", "reversal": "reversal"}
 
 
 @final
@@ -135,7 +135,7 @@ def _model(audit: Audit, place: int, shared: list[Caveat]) -> dict[str, Any]:
         "caveats": [caveat for caveat in audit.caveats if caveat not in shared],
         "charts": _charts([audit], [place]),
         "gallery": gallery(audit),
-        "searches": _searches(audit),
+        "searches": searches_page(audit),
         "settings": [(name, _setting(value)) for name, value in audit.settings.items()],
         "seconds": f"{audit.cost.seconds:,.1f}",
         "verdicts": verdicts(audit),
@@ -154,26 +154,6 @@ def _number(audit: Audit, word: Word) -> _Number | None:
 def _charts(audits: Sequence[Audit], order: Sequence[int] | None) -> list[tuple[str, str, Chart]]:
     drawn = ((title, text, chart(audits, kind, order)) for kind, title, text in _CHARTS)
     return [(title, text, made) for title, text, made in drawn if made is not None]
-
-
-def _searches(audit: Audit) -> list[dict[str, str]]:
-    """The searches behind the headline numbers, each once."""
-    found = {
-        (m.objective, m.threat, m.eps, m.attack): m
-        for m in reversed(audit.measurements)
-        if m.role == "headline"
-    }
-    return [
-        {
-            "who": _WHO.get(m.objective, m.objective),
-            "threat": "untouched" if m.threat == "none" else f"{m.threat}, {size(m.eps)}",
-            "attack": m.attack,
-            "forwards": f"{m.cost.forwards:,}",
-            "backwards": f"{m.cost.backwards:,}",
-            "seconds": f"{m.cost.seconds:,.1f}",
-        }
-        for m in reversed(list(found.values()))
-    ]
 
 
 def _setting(value: Any) -> str:

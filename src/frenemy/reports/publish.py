@@ -8,6 +8,7 @@ from pathlib import Path
 from frenemy.files import write_atomic
 from frenemy.reports.page import render
 from frenemy.reports.record import load, results, save
+from frenemy.reports.searches import searches_csv
 from frenemy.reports.table import table_csv, table_tex
 from frenemy.risks.result import Audit
 
@@ -18,7 +19,7 @@ def publish(audits: Sequence[Audit], out: Path) -> list[Path]:
     """Write the report of some audits.
 
     What was measured is kept first (examples.npz, pictures.npz, audit.json, results.json), then what is drawn
-    from it (table.csv, table.tex, report.html), so that nothing measured is lost if drawing fails.
+    from it (table.csv, table.tex, searches.csv, report.html), so that nothing measured is lost if drawing fails.
 
     Args:
         audits: one a model, in the order they shall be shown; at least one.
@@ -48,7 +49,12 @@ def republish(out: Path) -> list[Path]:
 
 
 def _draw(audits: Sequence[Audit], out: Path) -> list[Path]:
-    drawn = {"table.csv": table_csv(audits), "table.tex": table_tex(audits), "report.html": render(audits)}
+    drawn = {
+        "table.csv": table_csv(audits),
+        "table.tex": table_tex(audits),
+        "searches.csv": searches_csv(audits),
+        "report.html": render(audits),
+    }
     for name, text in drawn.items():
         write_atomic(out / name, text.encode("utf-8", "replace"))
     return [out / name for name in drawn]

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from frenemy.errors import RunError
 from frenemy.files import write_atomic
 from frenemy.reports.arrays import pack, stack, unpack
-from frenemy.risks.result import Audit, Picture
+from frenemy.risks.result import Attempt, Audit, Measurement, Picture
 
 __all__ = ["FORMAT", "load", "records", "results", "save"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of audit.json; a file of another version is refused."""
 
 _FILES = ("examples.npz", "pictures.npz")
@@ -34,33 +34,41 @@ def records(audits: Sequence[Audit]) -> list[dict[str, Any]]:
 
     Returns:
         Dictionaries with the keys model, data, measure, threat, eps, objective, attack, value, low, high, n,
-        seed, cost (forwards, backwards, seconds) and role, in this order; a number that is undefined or not
-        finite is None.
+        seed, cost (forwards, backwards, seconds), role, tried and fell, in this order; a number that is undefined or
+        not finite is None. After the measurements of an audit stand its searches, role `search`: what was left after
+        each, on how many examples it was tried and how many fell; elsewhere these two are None.
     """
-    return [
-        {
-            "model": audit.model,
-            "data": audit.data,
-            "measure": found.measure,
-            "threat": found.threat,
-            "eps": _finite(found.eps),
-            "objective": found.objective,
-            "attack": found.attack,
-            "value": _finite(found.estimate.value) if found.estimate.defined else None,
-            "low": _finite(found.estimate.low),
-            "high": _finite(found.estimate.high),
-            "n": int(found.estimate.n),
-            "seed": _plain(audit.settings.get("seed")),
-            "cost": {
-                "forwards": int(found.cost.forwards),
-                "backwards": int(found.cost.backwards),
-                "seconds": _finite(found.cost.seconds),
-            },
-            "role": found.role,
-        }
-        for audit in audits
-        for found in audit.measurements
-    ]
+    return [row for audit in audits for row in _rows_of(audit)]
+
+
+def _rows_of(audit: Audit) -> list[dict[str, Any]]:
+    asked = next((m for m in audit.measurements if m.role == "headline" and m.objective != "none"), None)
+    threat, eps = (asked.threat, asked.eps) if asked else (audit.threat, math.nan)
+    rows = [_row(audit, m, m.threat, m.eps, m.role) for m in audit.measurements]
+    counts = [{"tried": int(one.tried), "fell": int(one.fell)} for one in audit.attempts]
+    searched = [_row(audit, one, threat, eps, "search") for one in audit.attempts]
+    return [*rows, *(row | count for row, count in zip(searched, counts, strict=True))]
+
+
+def _row(audit: Audit, found: Measurement | Attempt, threat: str, eps: float, role: str) -> dict[str, Any]:
+    return {
+        "model": audit.model,
+        "data": audit.data,
+        "measure": found.measure,
+        "threat": threat,
+        "eps": _finite(eps),
+        "objective": found.objective,
+        "attack": found.attack,
+        "value": _finite(found.estimate.value) if found.estimate.defined else None,
+        "low": _finite(found.estimate.low),
+        "high": _finite(found.estimate.high),
+        "n": int(found.estimate.n),
+        "seed": _plain(audit.settings.get("seed")),
+        "cost": _plain(found.cost),
+        "role": role,
+        "tried": None,
+        "fell": None,
+    }
 
 
 def results(audits: Sequence[Audit]) -> bytes:

@@ -12,6 +12,7 @@ from frenemy.risks.result import Audit, Measurement
 __all__ = [
     "ACCURACIES",
     "RISKS",
+    "WHO",
     "Word",
     "class_name",
     "headline",
@@ -142,6 +143,10 @@ RISKS = (
     ),
 )
 """The risks of 000: Section 3, Propositions 1 and 2, Definition 3, Theorem 1."""
+
+
+WHO = {"none": "nobody", "untargeted": "enemy", "hypocritical": "false friend", "reversal": "reversal"}
+"""Whose work a number is, by objective."""
 
 
 def headline(audit: Audit, measure: str) -> Measurement | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 import frenemy
-from frenemy.attacks.pgd import PGD
+from frenemy.attacks.attack import Attack
 from frenemy.data.examples import Examples
 from frenemy.data.find import load
 from frenemy.errors import UsageError, nearest
@@ -22,18 +19,16 @@ from frenemy.models.answers import Answers
 from frenemy.models.files import fingerprint
 from frenemy.models.model import Model, modules_of
 from frenemy.objectives.surrogates import surrogate
-from frenemy.risks.caveats import about_model, about_sample, about_search
-from frenemy.risks.curves import grid, trace
-from frenemy.risks.headline import columns, pictures, seek
+from frenemy.risks.conduct import conduct
 from frenemy.risks.inquiry import Inquiry, Progress
 from frenemy.risks.judge import Judge
-from frenemy.risks.pool import OBJECTIVES, Pool
-from frenemy.risks.result import Audit, Curve
-from frenemy.risks.summary import curve_points, headline_points
-from frenemy.risks.wishes import wish_named, wished
+from frenemy.risks.plan import plan
+from frenemy.risks.pool import OBJECTIVES
+from frenemy.risks.result import Audit
+from frenemy.risks.search import Search
+from frenemy.risks.wishes import wish_named
 from frenemy.rng import Key
 from frenemy.threats.spec import parse, spell
-from frenemy.threats.sphere import Sphere
 from frenemy.threats.threat import Threat
 
 __all__ = ["audit"]
@@ -45,10 +40,12 @@ def audit(
     *,
     threat: Threat | str = "linf:8/255",
     objectives: Sequence[str] = OBJECTIVES,
-    losses: Sequence[str] = ("ce", "margin"),
-    steps: int = 50,
-    step_size: float = 0.1,
-    restarts: int = 1,
+    attacks: str | Attack | Search | Sequence[str | Attack | Search] | None = None,
+    effort: str = "standard",
+    losses: Sequence[str] | None = None,
+    steps: int | None = None,
+    step_size: float | None = None,
+    restarts: int | None = None,
     curve: int = 8,
     curve_examples: int = 500,
     seed: int = 0,
@@ -62,17 +59,30 @@ def audit(
 ) -> Audit:
     r"""Judge a model on data against an enemy, a false friend and anybody who wants its answer to flip.
 
-    Each question is searched by PGD over every surrogate in `losses` (`restarts` runs of `steps` steps each), each
-    search only on the examples that are still open; an example yields if any search makes it yield (mean of the worst,
-    never worst of the means). Every point is judged again on the model itself, in float32, before it counts.
+    Each question is searched by attack after attack, those that climb a loss over each of `losses`, each search only
+    on the examples that are still open; an example yields if any search makes it yield (mean of the worst, never worst
+    of the means). Every point is judged again on the model itself, in float32, before it counts.
+
+    | effort | searches of every question | and for an enemy |
+    |---|---|---|
+    | `quick` | PGD, 20 steps | |
+    | `standard` | PGD, 50 steps | DeepFool; Square, 200 queries |
+    | `thorough` | PGD, 100 steps, 5 restarts | AutoAttack |
+
+    PGD on cross-entropy, then on the margin. A model without gradients is searched by Square alone.
 
     Args:
         model: gives logits; any `torch.nn.Module` or callable. It is looked at in evaluation mode and left as it was.
         data: the examples, or what `frenemy.load` understands, such as `"digits"`.
         threat: what may be done to an input; words such as `"linf:8/255"` take their box from the data.
         objectives: some of `untargeted` (or `enemy`), `hypocritical` (or `friend`), `reversal`.
-        losses: some of `ce`, `margin`, `kl`.
-        steps, step_size, restarts: of each search; the step is a share of eps.
+        attacks: run these instead, for every question: a name of the catalog, with settings and a loss in brackets if
+            need be (`"pgd(steps=100,loss=margin)"`, several separated by commas); an attack such as `PGD(steps=100)`;
+            or a sequence of them. What is not said of an attack is as usual for it.
+        effort: `quick`, `standard` or `thorough`; without effect where attacks are given.
+        losses: what is climbed: some of `ce`, `margin`, `dlr`, `kl`; cross-entropy, then the margin, by default.
+        steps, step_size, restarts: for every named attack that has such a setting and was not given its own; the step
+            is a share of eps.
         curve: points of the accuracy curves from 0 to twice eps; 0 draws none.
         curve_examples: the curves are drawn from the first so many examples.
         seed: root of all randomness; the same seed gives the same numbers, whatever the batch size.
@@ -90,8 +100,9 @@ def audit(
     Raises:
         UsageError: something that was given cannot be used; the sentence says what, and the usual fix.
 
-    Cost: per example and question at most `len(losses) * (restarts * (steps + 1) + 2)` forwards; a curve point as much
-    again, once for the largest and once for the exact norm.
+    Cost: per example and question, the sum of the searches (for PGD and each loss `restarts * (steps + 1) + 2`
+    forwards), less what falls early; a curve point as much as its first search with one start, once for the largest and
+    once for the exact norm. An attack of least distance needs one run for all points of the curve by largest norm.
 
     Example:
         >>> import torch, frenemy
@@ -107,23 +118,38 @@ def audit(
     threat = parse(threat, low=examples.low, high=examples.high) if isinstance(threat, str) else threat
     wishes = tuple(dict.fromkeys(wish_named(word) for word in objectives))
     _check(precision, losses, curve, curve_examples, batch_size)
+    eps = _size(threat)
+    given = {"steps": steps, "step_size": step_size, "restarts": restarts}
+    searches = plan(
+        attacks,
+        effort,
+        losses,
+        {word: value for word, value in given.items() if value is not None},
+        wishes,
+        threat,
+        tuple(examples.x.shape[1:]),
+        len(examples.classes),
+    )
     answering = model if isinstance(model, Answers) else Answers(model)
     name = name or type(answering.model).__name__
     if isinstance(answering.model, nn.Module) and any(
         module.training for module in answering.model.modules()
     ):
         answering.note("The model was in training mode; it was judged in evaluation mode and put back.")
-    attack = PGD(steps=steps, step_size=step_size, restarts=restarts)
+    judge = Judge(answering, fast=fast, precision=precision, batch_size=batch_size)
+    device = next((str(p.device) for m in modules_of(answering) for p in m.parameters()), "cpu")
+    if not judge.sloped(examples.batch(slice(0, 1), device)):
+        searches = searches.without_gradients(threat)
     settings: dict[str, Any] = {
         "model": name,
         "model_sha256": fingerprint(answering),
         "data": examples.name,
         "data_sha256": examples.checksum,
         "examples": len(examples),
-        "threat": f"{spell(threat)}:{_size(threat):g}",
+        "threat": spell(threat) if hasattr(threat, "count") else f"{spell(threat)}:{eps:g}",
         "objectives": list(wishes),
-        "losses": list(losses),
-        "attack": repr(attack),
+        "effort": searches.effort or "as asked",
+        "attacks": searches.told(),
         "curve": curve,
         "curve_examples": curve_examples,
         "seed": seed,
@@ -131,81 +157,10 @@ def audit(
         "fast": fast,
         "frenemy": frenemy.__version__,
     }
-    folder = None if out is None else Path(out)
-    with open_ledger(folder, settings) as ledger:
-        judge = Judge(answering, fast=fast, precision=precision, batch_size=batch_size)
-        device = next((str(p.device) for m in modules_of(answering) for p in m.parameters()), "cpu")
-        inquiry = Inquiry(
-            examples,
-            judge,
-            ledger,
-            settings,
-            Key(seed).fold("audit"),
-            device,
-            progress or (lambda what, share: None),
-        )
-        return _measured(inquiry, attack, threat, wishes, settings, answering, command)
-
-
-def _measured(
-    inquiry: Inquiry,
-    attack: PGD,
-    threat: Threat,
-    wishes: Sequence[str],
-    settings: Mapping[str, Any],
-    model: Answers,
-    command: str,
-) -> Audit:
-    """Search, count, and lay out what was found."""
-    losses, eps, kind = settings["losses"], _size(threat), spell(threat)
-    sphere = isinstance(threat, Sphere)
-    around = not sphere or eps == 0
-    sizes = grid(eps, settings["curve"])
-    traced = [wish for wish in wishes if wish != "reversal"]
-    inquiry.expect(len(wishes) * len(losses) + 2 * len(traced) * max(len(sizes) - 1, 0))
-    caveats = about_model(inquiry)
-    found = seek(inquiry, threat, around, wishes, losses, attack)
-    curves: list[Curve] = []
-    pool = Pool(inquiry.labels, inquiry.answers) if sphere else found.pool
-    if sizes:
-        rows = inquiry.judged
-        curves = trace(
-            inquiry,
-            rows[rows < settings["curve_examples"]],
-            sizes,
-            threat.ball if isinstance(threat, Sphere) else threat,
-            kind.removeprefix("sphere-"),
-            replace(attack, restarts=1),
-            {wish: wished(wish, losses[0]) for wish in traced},
-            pool,
-            {eps: found.pool} if sphere else {},
-        )
-    for wish, searches in found.searches.items():
-        caveats += about_search(wish, searches, attack.steps, losses)
-    judged = inquiry.possible(inquiry.judged, threat)
-    beyond = np.setdiff1d(inquiry.judged, judged).tolist()
-    inquiry.apart |= dict.fromkeys(beyond, "the threat allows no input there")
-    caveats += about_sample(inquiry.apart, inquiry.judge.errors, len(judged))
-    headline = headline_points(found, judged, inquiry, wishes, kind, eps, attack, losses)
-    return Audit(
-        model=settings["model"],
-        data=settings["data"],
-        classes=inquiry.examples.classes,
-        threat=settings["threat"],
-        settings=settings,
-        versions=_versions(inquiry.device),
-        checksum=settings["data_sha256"],
-        low=float(torch.as_tensor(inquiry.examples.low).min()),
-        high=float(torch.as_tensor(inquiry.examples.high).max()),
-        measurements=(*headline, *curve_points(curves, attack)),
-        curves=tuple(curves),
-        pictures=pictures(inquiry, found),
-        caveats=tuple(caveats),
-        notes=(*inquiry.examples.notes, *model.notes),
-        examples=columns(inquiry, found, around, eps),
-        cost=inquiry.cost,
-        command=command,
-    )
+    key, told = Key(seed).fold("audit"), progress or (lambda what, share: None)
+    with open_ledger(None if out is None else Path(out), settings) as ledger:
+        inquiry = Inquiry(examples, judge, ledger, settings, key, device, told)
+        return conduct(inquiry, searches, threat, eps, settings, answering, command)
 
 
 def _size(threat: Threat) -> float:
@@ -221,25 +176,15 @@ def _size(threat: Threat) -> float:
     return float(threat.eps)
 
 
-def _check(precision: str, losses: Sequence[str], curve: int, curve_examples: int, batch_size: int) -> None:
+def _check(
+    precision: str, losses: Sequence[str] | None, curve: int, curve_examples: int, batch_size: int
+) -> None:
     if precision not in ("float32", "bfloat16"):
         raise UsageError(f"unknown precision '{precision}'{nearest(precision, ['float32', 'bfloat16'])}")
-    if not losses:
-        raise UsageError("expected at least one loss, got none; give ce, margin or kl")
-    for loss in losses:
+    for loss in losses or ():
         surrogate(loss)
     if curve < 0 or curve_examples < 1 or batch_size < 1:
         raise UsageError(
             "expected curve >= 0, curve_examples >= 1 and batch_size >= 1, "
             f"got {curve}, {curve_examples} and {batch_size}"
         )
-
-
-def _versions(device: str) -> dict[str, str]:
-    return {
-        "frenemy": frenemy.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "device": device,
-    }

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.attacks.attack import Attack, Status
+from frenemy.attacks.attack import Status
 from frenemy.ledger import Arrays
 from frenemy.risks.inquiry import Inquiry
+from frenemy.risks.plan import Plan
 from frenemy.risks.pool import Pool
 from frenemy.risks.result import Cost, Picture
-from frenemy.risks.wishes import WHO, wished
+from frenemy.risks.search import Search
+from frenemy.risks.wishes import WHO
 from frenemy.threats.threat import Threat
 
-__all__ = ["Headline", "columns", "pictures", "seek"]
+__all__ = ["Headline", "Sought", "columns", "pictures", "seek"]
 
 _PICTURES = 6
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Sought:
+    """One search, and what came of it.
+
+    Args:
+        search: the attack and its loss.
+        result: one row for each example it was tried on, as `Judge.search` gives them.
+        cost: what it took.
+        before, after: `(n,)` whether each example was known to yield at the asked eps.
+    """
+
+    search: Search
+    result: Arrays
+    cost: Cost
+    before: NDArray[np.bool_]
+    after: NDArray[np.bool_]
+
+    @property
+    def won(self) -> NDArray[np.int64]:
+        """Positions of the examples that yielded to it."""
+        rows: NDArray[np.int64] = self.result["rows"]
+        won: NDArray[np.int64] = rows[(self.after & ~self.before)[rows]]
+        return won
 
 
 @final
@@ -30,41 +57,43 @@ class Headline:
     Args:
         pool: the nearest point known for each example and objective.
         changed: `(n,)` whether the false friend's best point is answered differently from the clean input.
-        searches: for each objective, the losses searched and what came back.
-        costs: for each objective, what its searches took.
+        searches: for each objective, the searches in their order.
     """
 
     pool: Pool
     changed: NDArray[np.bool_]
-    searches: dict[str, list[tuple[str, Arrays]]] = field(default_factory=dict)
-    costs: dict[str, Cost] = field(default_factory=dict)
+    searches: dict[str, list[Sought]] = field(default_factory=dict)
+
+    def cost(self, wish: str) -> Cost:
+        """What the searches for one objective took."""
+        return sum((sought.cost for sought in self.searches.get(wish, [])), Cost())
 
 
-def seek(
-    inquiry: Inquiry,
-    threat: Threat,
-    around: bool,
-    wishes: Sequence[str],
-    losses: Sequence[str],
-    attack: Attack,
-) -> Headline:
-    """Search for each wish over each loss, each time on the examples that are still open.
+def seek(inquiry: Inquiry, threat: Threat, around: bool, plan: Plan, eps: float, largest: float) -> Headline:
+    """Run the searches of a plan, each on the examples that are still open.
 
     Args:
         around: whether the threat holds the clean input itself.
+        eps: the asked size.
+        largest: the size up to which attacks of least distance search, so that they need not be run again for a curve.
     """
     count = len(inquiry.examples)
     found = Headline(Pool(inquiry.labels, inquiry.answers, around), np.zeros(count, dtype=bool))
-    for wish in wishes:
-        found.searches[wish], found.costs[wish] = [], Cost()
-        for loss in losses:
+    for wish, searches in plan.searches.items():
+        found.searches[wish] = []
+        for search in searches:
+            before = found.pool.known(wish, eps)
             rows = inquiry.judged
-            rows = rows[~found.pool.known(wish)[rows]]
-            result, cost = inquiry.search(WHO[wish], rows, attack, threat, wished(wish, loss), [found.pool])
-            found.searches[wish].append((loss, result))
-            found.costs[wish] += cost
+            rows = rows[~before[rows]]
+            within = threat.at(largest) if search.nearest and largest > eps else threat
+            result, cost = inquiry.search(
+                WHO[wish], rows, search.attack, within, search.wish(wish), [found.pool]
+            )
+            after = found.pool.known(wish, eps)
+            found.searches[wish].append(Sought(search, result, cost, before, after))
             if wish == "hypocritical" and len(result["rows"]):
                 moved = (result["answer"] >= 0) & (result["answer"] != inquiry.answers[result["rows"]])
+                moved &= result["distance"] <= eps
                 found.changed[result["rows"][moved]] = True
     return found
 
@@ -88,8 +117,8 @@ def columns(inquiry: Inquiry, found: Headline, around: bool, eps: float) -> dict
         outcome[around & (pool.distance[wish] == 0)] = int(Status.ALREADY)
         answer, loss = pool.answer[wish].copy(), np.full(len(everyone), np.nan, dtype=np.float32)
         queries = np.ones(len(everyone), dtype=np.int64)
-        for _, result in reversed(searches):
-            rows = result["rows"]
+        for sought in reversed(searches):
+            result, rows = sought.result, sought.result["rows"]
             if len(rows):
                 missing = ~pool.known(wish)[rows]
                 answer[rows[missing]] = result["answer"][missing]
@@ -107,16 +136,17 @@ def columns(inquiry: Inquiry, found: Headline, around: bool, eps: float) -> dict
     return table
 
 
-def pictures(inquiry: Inquiry, found: Headline) -> tuple[Picture, ...]:
+def pictures(inquiry: Inquiry, found: Headline, eps: float) -> tuple[Picture, ...]:
     """Choose a few inputs that an enemy broke and a few that a false friend mended, of as many classes as possible."""
     chosen: list[Picture] = []
     for wish in ("untargeted", "hypocritical"):
         shown: list[Picture] = []
-        for _, result in found.searches.get(wish, []):
+        for sought in found.searches.get(wish, []):
+            result = sought.result
             for row, point in zip(result.get("shown", np.empty(0, int)).tolist(), result.get("points", [])):
                 where = int(np.flatnonzero(result["rows"] == row)[0])
                 clean = inquiry.examples.batch(slice(row, row + 1)).x[0].numpy()
-                if row not in inquiry.apart:
+                if row not in inquiry.apart and result["distance"][where] <= eps:
                     shown.append(
                         Picture(
                             index=int(inquiry.examples.index[row]),

@@ -56,6 +56,25 @@ class Judge:
         self.batch_size = batch_size
         self.errors: list[str] = []
 
+    def sloped(self, batch: Batch) -> bool:
+        """Whether a gradient can flow from the answers to the inputs; taken for granted where the model always raises.
+
+        A model that answers only inputs without a gradient has none; one that raises once may just be moody.
+        """
+
+        def ask(wanted: bool) -> bool | None:
+            x = batch.x.detach().clone().requires_grad_(wanted)
+            try:
+                with torch.inference_mode(False), torch.set_grad_enabled(wanted), still(self.model):
+                    return bool(self.model(x).requires_grad)
+            except Exception:
+                return None
+
+        sloped = ask(True) if len(batch) else True
+        if sloped is None and ask(False) is not None:
+            return bool(ask(True))
+        return sloped is not False
+
     def clean(self, batch: Batch) -> Arrays:
         """Ask for the logits of each row: `logits` `(batch, classes)`, NaN where the model raises, and `broken`."""
         began = time.perf_counter()

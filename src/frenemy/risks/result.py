@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from frenemy.risks.estimate import Estimate
 
-__all__ = ["Audit", "Caveat", "Cost", "Curve", "Measurement", "Picture"]
+__all__ = ["Attempt", "Audit", "Caveat", "Cost", "Curve", "Measurement", "Picture"]
 
 
 @final
@@ -59,6 +59,32 @@ class Measurement:
     estimate: Estimate
     cost: Cost
     role: str = "headline"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One search at the asked eps: what it was tried on, what fell to it, what is left after it.
+
+    Args:
+        objective: `untargeted`, `hypocritical` or `reversal`.
+        attack: the attack and its loss, in words.
+        tried: examples it was tried on: those that nothing before it had made yield.
+        fell: examples of these that yielded to it.
+        measure: what is counted after it: `accuracy_adversarial`, `accuracy_hypocritical` or `risk_reversible`.
+        estimate: its value once this search and all before it are counted.
+        cost: what the search took.
+        state: empty; `not applicable` where it was not run, since it needs gradients and the model has none.
+    """
+
+    objective: str
+    attack: str
+    tried: int
+    fell: int
+    measure: str
+    estimate: Estimate
+    cost: Cost
+    state: str = ""
 
 
 @final
@@ -137,6 +163,7 @@ class Audit:
             `_queries`.
         cost: of the whole audit.
         command: how to run it again.
+        attempts: the searches at the asked eps, in the order in which they ran.
     """
 
     model: str
@@ -156,6 +183,7 @@ class Audit:
     examples: Mapping[str, NDArray[Any]]
     cost: Cost
     command: str
+    attempts: tuple[Attempt, ...] = ()
 
     def __getitem__(self, measure: str) -> Estimate:
         """The headline estimate of a measure: `audit["risk_adversarial"]`."""

@@ -70,4 +70,4 @@ def frenemy(capsys: pytest.CaptureFixture[str]) -> Frenemy:
 def audit(frenemy: Frenemy) -> Frenemy:
     """Call a small audit of 20 digits; what is named again overrides it."""
     small = ("--model", "linear@0", "--examples", 20, "--steps", 1, "--curve", 0, "--out", "run")
-    return lambda *words: frenemy("audit", *small, *words)
+    return lambda *words: frenemy("audit", "--effort", "quick", *small, *words)

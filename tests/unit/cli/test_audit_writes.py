@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,15 @@ from frenemy.training import demonstration
 
 __all__: list[str] = []
 
+
+def headlines(out: str = "run") -> list[dict[str, Any]]:
+    """The headline numbers of results.json."""
+    rows: list[dict[str, Any]] = json.loads(Path(out, "results.json").read_text())
+    return [row for row in rows if row["role"] == "headline"]
+
+
 FIELDS = ["model", "data", "measure", "threat", "eps", "objective", "attack"]
-FIELDS += ["value", "low", "high", "n", "seed", "cost", "role"]
+FIELDS += ["value", "low", "high", "n", "seed", "cost", "role", "tried", "fell"]
 
 
 def test_results_have_the_fields_and_the_measures(audit: Frenemy) -> None:
@@ -26,7 +34,7 @@ def test_results_have_the_fields_and_the_measures(audit: Frenemy) -> None:
     rows = json.loads(Path("run/results.json").read_text())
     headline = [row for row in rows if row["role"] == "headline"]
     assert all(list(row) == FIELDS for row in rows)
-    assert {row["role"] for row in rows} == {"headline", "curve"}
+    assert {row["role"] for row in rows} == {"headline", "curve", "search"}
     assert {row["measure"]: row["objective"] for row in headline} == dict(MEASURES)
     assert {row["seed"] for row in rows} == {7}
     assert {(row["model"], row["data"]) for row in rows} == {("linear@0", "digits")}
@@ -39,7 +47,7 @@ def test_results_have_the_fields_and_the_measures(audit: Frenemy) -> None:
 
 def test_the_identities_of_the_paper_hold_on_what_is_written(audit: Frenemy) -> None:
     assert audit("--model", "mlp@1", "--examples", 60, "--steps", 3).code == 0
-    rows = {row["measure"]: row for row in json.loads(Path("run/results.json").read_text())}
+    rows = {row["measure"]: row for row in headlines()}
     nat, n = rows["risk_natural"]["value"], rows["risk_natural"]["n"]
     on_correct = rows["risk_adversarial_on_correct"]["value"] or 0.0
     on_wrong = rows["risk_reversible_on_wrong"]["value"] or 0.0
@@ -62,7 +70,7 @@ def test_examples_have_a_row_each(audit: Frenemy) -> None:
 
 def test_tables_and_page_say_the_same_as_the_results(audit: Frenemy) -> None:
     assert audit().code == 0
-    rows = {row["measure"]: row for row in json.loads(Path("run/results.json").read_text())}
+    rows = {row["measure"]: row for row in headlines()}
     with Path("run/table.csv").open() as stream:
         (cells,) = csv.DictReader(stream)
     assert float(cells["D"]) == pytest.approx(100 * rows["accuracy_clean"]["value"], abs=1e-3)
@@ -76,7 +84,7 @@ def test_tables_and_page_say_the_same_as_the_results(audit: Frenemy) -> None:
 def test_the_seed_settles_every_number(audit: Frenemy) -> None:
     def numbers(out: str, *words: object) -> list[object]:
         assert audit("--out", out, "--model", "mlp@0", "--steps", 2, "--threat", "l2:0.3", *words).code == 0
-        rows = json.loads(Path(out, "results.json").read_text())
+        rows = headlines(out)
         return [(row["measure"], row["value"], row["cost"]["forwards"]) for row in rows]
 
     assert numbers("a") == numbers("b", "--batch-size", 7)
@@ -129,7 +137,7 @@ def test_no_fast_and_bfloat16_are_judged_in_float32(audit: Frenemy) -> None:
     values = {}
     for words in ("--fast", "--no-fast", "--precision bfloat16"):
         assert audit(*words.split(), "--out", words[2:], "--model", "mlp@0", "--losses", "ce").code == 0
-        rows = json.loads(Path(words[2:], "results.json").read_text())
+        rows = headlines(words[2:])
         values[words] = {row["measure"]: row["value"] for row in rows}
     assert len({found["risk_natural"] for found in values.values()}) == 1
     assert values["--fast"] == pytest.approx(values["--no-fast"], abs=0.06)

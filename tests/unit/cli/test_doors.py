@@ -36,7 +36,10 @@ def test_small_doors_open_without_torch(words: str) -> None:
 
 def test_a_report_is_made_again_without_torch_and_is_the_same(audit: Frenemy) -> None:
     assert audit().code == 0
-    files = [Path("run", name) for name in ("results.json", "table.csv", "table.tex", "report.html")]
+    files = [
+        Path("run", name)
+        for name in ("results.json", "table.csv", "table.tex", "searches.csv", "report.html")
+    ]
     before = [file.read_bytes() for file in files]
     for file in files:
         file.unlink()
@@ -89,6 +92,8 @@ def test_every_verb_explains_itself(frenemy: Frenemy, verb: str) -> None:
 def test_audit_help_describes_every_option(frenemy: Frenemy) -> None:
     said = frenemy("audit", "--help")
     for flag in (
+        "--effort {quick,standard,thorough}",
+        "--attack ATTACK",
         "--step-size STEP_SIZE",
         "--data-dir DATA_DIR",
         "--batch-size BATCH_SIZE",
@@ -96,7 +101,7 @@ def test_audit_help_describes_every_option(frenemy: Frenemy) -> None:
         "--precision {float32,bfloat16}",
     ):
         assert f"\n  {flag}" in said.out
-    assert "default: 0.1)" in said.out
+    assert "default: 128)" in said.out
     assert all(line.isprintable() for line in said.out.splitlines())
     assert max(len(line) for line in said.out.splitlines()) <= 80
 

@@ -228,7 +228,7 @@ def test_audit_takes_back_what_it_prints(frenemy: Frenemy) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "steps: null",
+        "curve: null",
         "steps: .nan",
         "step_size: -.inf",
         "a: &a [x]\nb: [*a]",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frenemy.risks.estimate import Estimate, proportion
-from frenemy.risks.result import Audit, Caveat, Cost, Curve, Measurement, Picture
+from frenemy.risks.result import Attempt, Audit, Caveat, Cost, Curve, Measurement, Picture
 
 __all__ = ["NUMERALS", "bare", "crowd", "digits", "empty", "flat", "named", "single"]
 
@@ -64,6 +64,28 @@ def _measurements(hits: dict[str, tuple[int, int]]) -> tuple[Measurement, ...]:
         threat = "none" if clean else "linf"
         made.append(Measurement(measure, threat, eps, objective, attack, proportion(count, n), cost))
     return tuple(made)
+
+
+def _attempts(n: int, right: int, left: int) -> tuple[Attempt, ...]:
+    after = left + (right - left) // 23
+    counted, cost = "accuracy_adversarial", Cost(51 * n, 50 * n, 21.5)
+    words = ("PGD(steps=50, restarts=20) on ce", "PGD(steps=50, restarts=20) on margin")
+    return (
+        Attempt("untargeted", words[0], right, right - after, counted, proportion(after, n), cost),
+        Attempt("untargeted", words[1], after, after - left, counted, proportion(left, n), cost),
+        Attempt(
+            "hypocritical", "BIM", 0, 0, "accuracy_hypocritical", proportion(0, 0), Cost(), "not applicable"
+        ),
+        Attempt(
+            "reversal",
+            "Square(queries=200)",
+            n,
+            1,
+            "risk_reversible",
+            proportion(n - left, n),
+            Cost(9, 0, 0.1),
+        ),
+    )
 
 
 def _curves(n: int, clean: float, slope: float) -> tuple[Curve, ...]:
@@ -167,6 +189,7 @@ def digits(model: str = "standard-cnn", *, n: int = 1000, right: int = 972, left
         examples=_examples(n, 10, wrong),
         cost=Cost(104_000, 100_000, 127.15),
         command=f"frenemy audit models/{model}.safetensors --data digits-28 --threat linf:8/255 --seed 0",
+        attempts=_attempts(n, right, left),
     )
 
 
@@ -188,7 +211,9 @@ def bare() -> Audit:
     whole = digits("enemy-only")
     wanted = {"accuracy_clean", "accuracy_adversarial", "risk_natural", "risk_adversarial"}
     kept = tuple(m for m in whole.measurements if m.measure in wanted and m.role == "headline")
-    return replace(whole, measurements=kept, curves=(), pictures=(), caveats=(), notes=(), examples={})
+    return replace(
+        whole, measurements=kept, curves=(), pictures=(), caveats=(), notes=(), examples={}, attempts=()
+    )
 
 
 def single() -> Audit:
@@ -196,7 +221,11 @@ def single() -> Audit:
     whole = digits("one-example")
     hits = {"accuracy_clean": (1, 1), "accuracy_adversarial": (0, 1), "risk_hypocritical": (0, 0)}
     return replace(
-        whole, measurements=_measurements(hits), curves=_curves(1, 1.0, 1.0), examples=_examples(1, 10, 1)
+        whole,
+        measurements=_measurements(hits),
+        curves=_curves(1, 1.0, 1.0),
+        examples=_examples(1, 10, 1),
+        attempts=_attempts(1, 1, 0),
     )
 
 
@@ -233,6 +262,7 @@ def named(text: str) -> Audit:
         measurements=tuple(replace(m, attack=text) for m in whole.measurements),
         curves=tuple(replace(c, threat=text) for c in whole.curves),
         caveats=(Caveat(text, text),),
+        attempts=tuple(replace(one, attack=text, objective=text, measure=text) for one in whole.attempts),
         notes=(text,),
         examples=dict(whole.examples) | {"set_apart": np.full(len(whole.examples["index"]), text)},
         command=text,

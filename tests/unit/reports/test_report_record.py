@@ -20,7 +20,7 @@ from tests.unit.reports.audits import bare, crowd, digits, empty, flat, single
 from frenemy.errors import RunError
 from frenemy.reports.record import FORMAT, load, records, results, save
 from frenemy.risks.estimate import Estimate
-from frenemy.risks.result import Audit, Caveat, Cost, Curve, Measurement, Picture
+from frenemy.risks.result import Attempt, Audit, Caveat, Cost, Curve, Measurement, Picture
 
 
 def same(left: Any, right: Any) -> bool:
@@ -45,13 +45,19 @@ def test_records_are_flat_strict_and_in_order() -> None:
     audits = (digits(), single())
     made = json.loads(results(audits), parse_constant=pytest.fail)
     assert made == records(audits)
-    assert len(made) == sum(len(audit.measurements) for audit in audits)
+    assert len(made) == sum(len(audit.measurements) + len(audit.attempts) for audit in audits)
     keys = ["model", "data", "measure", "threat", "eps", "objective", "attack"]
-    keys += ["value", "low", "high", "n", "seed", "cost", "role"]
+    keys += ["value", "low", "high", "n", "seed", "cost", "role", "tried", "fell"]
     assert all(list(row) == keys for row in made)
     assert list(made[0]["cost"]) == ["forwards", "backwards", "seconds"]
     assert made[0]["value"] == 0.998
-    assert {row["role"] for row in made} == {"headline", "curve"}
+    assert {row["role"] for row in made} == {"headline", "curve", "search"}
+    fell = [
+        (row["measure"], row["tried"], row["fell"], row["value"]) for row in made if row["tried"] is not None
+    ]
+    assert fell[:2] == [("accuracy_adversarial", 972, 901, 0.071), ("accuracy_adversarial", 71, 40, 0.031)]
+    assert {row["fell"] for row in made if row["role"] != "search"} == {None}
+    made = [row for row in made if row["role"] != "search"]
     assert made[-1] | {"cost": None, "attack": ""} == {
         "model": "one-example",
         "data": "digits-28 (test)",
@@ -67,6 +73,8 @@ def test_records_are_flat_strict_and_in_order() -> None:
         "seed": 0,
         "cost": None,
         "role": "headline",
+        "tried": None,
+        "fell": None,
     }
 
 
@@ -177,6 +185,10 @@ _audits = st.builds(
     examples=_columns(),
     cost=_costs,
     command=_text,
+    attempts=st.lists(
+        st.builds(Attempt, _text, _text, st.integers(0), st.integers(0), _text, _estimates, _costs, _text),
+        max_size=2,
+    ).map(tuple),
 )
 
 

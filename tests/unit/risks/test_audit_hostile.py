@@ -30,7 +30,7 @@ from frenemy.rng import Key
 from frenemy.threats.linf import Linf
 from frenemy.threats.threat import Threat
 
-QUICK: Final[dict[str, Any]] = {"threat": "linf:0.1", "steps": 3, "curve": 0, "losses": ["ce", "margin"]}
+QUICK: Final[dict[str, Any]] = {"threat": "linf:0.1", "effort": "quick", "steps": 3, "curve": 0}
 
 
 def headline(found: Audit) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def test_an_example_that_fails_only_under_attack_is_set_apart_too(
 def test_a_model_that_gives_up_after_its_first_answers_is_set_apart_whole(
     plain: nn.Module, few: Examples
 ) -> None:
-    found = audit(Scripted(plain, lambda call, x: ValueError("enough") if call > 1 else None), few, **QUICK)
+    found = audit(Scripted(plain, lambda call, x: ValueError("enough") if call > 2 else None), few, **QUICK)
     assert (found.examples["set_apart"] == "the model raised an error").all()
     assert not found["risk_natural"].defined
     assert names(found) == {"set apart", "few examples"}

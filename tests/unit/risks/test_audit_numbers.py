@@ -21,7 +21,7 @@ from frenemy.risks.result import Audit
 from frenemy.rng import Key
 from frenemy.threats.linf import Linf
 
-QUICK: Final[dict[str, Any]] = {"threat": "linf:0.1", "steps": 5, "curve": 4}
+QUICK: Final[dict[str, Any]] = {"threat": "linf:0.1", "effort": "quick", "steps": 5, "curve": 4}
 SPHERES: Final = ("sphere-linf:0.1", "sphere-l2:0.5", "sphere-l1:3")
 
 

@@ -28,8 +28,8 @@ from frenemy.risks.result import Audit
 from frenemy.rng import Key
 from frenemy.threats.linf import Linf
 
-QUICK: Final[dict[str, Any]] = {"threat": "linf:0.1", "steps": 5, "curve": 2}
-LONG: Final[dict[str, Any]] = {"threat": "linf:0.02", "steps": 10, "curve": 4, "seed": 3}
+QUICK: Final[dict[str, Any]] = {"threat": "linf:0.1", "effort": "quick", "steps": 5, "curve": 2}
+LONG: Final[dict[str, Any]] = {"threat": "linf:0.02", "effort": "quick", "steps": 10, "curve": 4, "seed": 3}
 SCRIPT: Final = """
 import json, sys
 from frenemy.data.digits import Digits
@@ -79,13 +79,13 @@ def test_what_was_deleted_is_done_again_and_nothing_else(
 def test_a_finished_run_asks_the_model_almost_nothing(
     plain: nn.Module, few: Examples, tmp_path: Path
 ) -> None:
-    """Only whether it answers twice alike; and the cost is told as it was."""
+    """Only whether it has gradients and answers twice alike; and the cost is told as it was."""
     first = audit(plain, few, out=tmp_path, **QUICK)
     asked: list[int] = []
     hook = plain.register_forward_pre_hook(lambda module, args: asked.append(len(args[0])))
     again = audit(plain, few, out=tmp_path, **QUICK)
     hook.remove()
-    assert asked == [32]
+    assert asked == [1, 32]
     assert again.cost == first.cost
 
 
@@ -100,7 +100,7 @@ def test_another_batch_size_may_take_over(plain: nn.Module, few: Examples, tmp_p
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"steps": 6}, "attack was PGD"),
+        ({"steps": 6}, "attacks was"),
         ({"threat": "linf:0.2"}, "threat was linf:0.1 and is linf:0.2"),
         ({"seed": 1}, "seed was 0 and is 1"),
         ({"name": "other"}, "model was MLP and is other"),

@@ -15,7 +15,7 @@ from frenemy.risks.audit import audit
 from frenemy.risks.result import Audit
 from frenemy.rng import Key
 
-QUICK: Final[dict[str, Any]] = {"threat": "linf:0.1", "steps": 3, "curve": 0, "losses": ["ce", "margin"]}
+QUICK: Final[dict[str, Any]] = {"threat": "linf:0.1", "effort": "quick", "steps": 3, "curve": 0}
 
 
 def names(found: Audit) -> set[str]:

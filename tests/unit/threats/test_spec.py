@@ -16,7 +16,9 @@ from frenemy.threats.spec import parse, spell
 from frenemy.threats.sphere import Sphere
 from frenemy.threats.threat import Threat
 
-NAMES = [f"{before}{name}" for name in catalog("threats") if name != "sphere" for before in ("", "sphere-")]
+SETS = {name: part.load() for name, part in catalog("threats").items() if name != "sphere"}
+BALLS = [name for name, threat in SETS.items() if hasattr(threat, "order")]
+NAMES = [*BALLS, *(f"sphere-{name}" for name in BALLS if SETS[name].order >= 1)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""Conduct: run the plan of an audit, and lay out what was found."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+import frenemy
+from frenemy.models.answers import Answers
+from frenemy.risks.caveats import about_gradients, about_model, about_plan, about_sample, about_search
+from frenemy.risks.curves import Course, grid, trace
+from frenemy.risks.headline import columns, pictures, seek
+from frenemy.risks.inquiry import Inquiry
+from frenemy.risks.plan import Plan
+from frenemy.risks.pool import Pool
+from frenemy.risks.result import Audit, Curve
+from frenemy.risks.summary import attempts, curve_points, headline_points
+from frenemy.threats.spec import spell
+from frenemy.threats.sphere import Sphere
+from frenemy.threats.threat import Threat
+
+__all__ = ["conduct"]
+
+
+def conduct(
+    inquiry: Inquiry,
+    plan: Plan,
+    threat: Threat,
+    eps: float,
+    settings: Mapping[str, Any],
+    model: Answers,
+    command: str,
+) -> Audit:
+    """Search, count, and lay out what was found.
+
+    Args:
+        eps: the one size of the threat.
+        settings: what decides the numbers, as it is kept on record.
+    """
+    kind, wishes = spell(threat), list(plan.searches)
+    sphere = isinstance(threat, Sphere)
+    around = not sphere or eps == 0
+    sizes = () if hasattr(threat, "count") else grid(eps, settings["curve"])
+    ball = threat.ball if isinstance(threat, Sphere) else threat
+    courses = {wish: Course.of(plan, wish, ball) for wish in wishes if wish != "reversal"} if sizes else {}
+    inquiry.expect(
+        sum(map(len, plan.searches.values())) + sum(course.stages(sizes) for course in courses.values())
+    )
+    classes = len(inquiry.examples.classes)
+    caveats = about_model(inquiry)
+    found = seek(inquiry, threat, around, plan, eps, eps if sphere or not sizes else sizes[-1])
+    curves: list[Curve] = []
+    if courses:
+        pool = Pool(inquiry.labels, inquiry.answers) if sphere else found.pool
+        rows = inquiry.judged
+        done = {w: [s.result["rows"] for s in found.searches[w] if s.search.nearest] for w in courses}
+        curves = trace(
+            inquiry,
+            rows[rows < settings["curve_examples"]],
+            sizes,
+            ball,
+            kind.removeprefix("sphere-"),
+            courses,
+            pool,
+            {eps: found.pool} if sphere else {},
+            {wish: np.concatenate(seen) for wish, seen in done.items() if seen},
+        )
+    caveats += about_plan(plan, classes)
+    for wish, searches in found.searches.items():
+        caveats += about_search(wish, searches)
+    caveats += about_gradients(found.searches)
+    judged = inquiry.possible(inquiry.judged, threat)
+    beyond = np.setdiff1d(inquiry.judged, judged).tolist()
+    inquiry.apart |= dict.fromkeys(beyond, "the threat allows no input there")
+    caveats += about_sample(inquiry.apart, inquiry.judge.errors, len(judged))
+    headline = headline_points(found, judged, inquiry, plan, kind, eps)
+    return Audit(
+        model=settings["model"],
+        data=settings["data"],
+        classes=inquiry.examples.classes,
+        threat=settings["threat"],
+        settings=settings,
+        versions=_versions(inquiry.device),
+        checksum=settings["data_sha256"],
+        low=float(torch.as_tensor(inquiry.examples.low).min()),
+        high=float(torch.as_tensor(inquiry.examples.high).max()),
+        measurements=(*headline, *curve_points(curves, courses)),
+        curves=tuple(curves),
+        pictures=pictures(inquiry, found, eps),
+        caveats=tuple(caveats),
+        notes=(*inquiry.examples.notes, *model.notes),
+        examples=columns(inquiry, found, around, eps),
+        cost=inquiry.cost,
+        command=command,
+        attempts=attempts(found, judged, plan),
+    )
+
+
+def _versions(device: str) -> dict[str, str]:
+    return {
+        "frenemy": frenemy.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "device": device,
+    }

@@ -1,0 +1,301 @@
+"""Square: a budget to the query, windows that stay in the picture and change something, and no gradient ever."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.oracles import linear_net, net
+from tests.scenes import batch_of, labelled
+from torch import Tensor
+
+from frenemy.attacks.attack import Found, Status
+from frenemy.attacks.bumps import bump, pair, tiles
+from frenemy.attacks.pgd import PGD
+from frenemy.attacks.square import Square
+from frenemy.attacks.windows import Grid, Sizes
+from frenemy.data.batch import Batch
+from frenemy.errors import UsageError
+from frenemy.models.counted import Counted
+from frenemy.models.model import Model
+from frenemy.objectives.hypocritical import Hypocritical
+from frenemy.objectives.surrogates import Margin
+from frenemy.objectives.untargeted import Untargeted
+from frenemy.rng import Key
+from frenemy.threats.l1 import L1
+from frenemy.threats.l2 import L2
+from frenemy.threats.linf import Linf
+from frenemy.threats.sphere import Sphere
+from frenemy.threats.threat import Threat
+
+ENEMY = Untargeted(Margin())
+BALLS: list[Threat] = [Linf(0.05), L2(0.3), L1(0.6)]
+SHAPES = [(6,), (1, 7, 7), (3, 4, 9), (2, 9, 3), (2, 3), (1, 1, 1, 5), (1,)]
+balls = pytest.mark.parametrize("threat", BALLS, ids=lambda threat: type(threat).__name__)
+
+
+class Notebook:
+    """Answers as `model` does, and keeps what it was asked, in order."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.asked: list[Tensor] = []
+
+    def __call__(self, x: Tensor) -> Tensor:
+        assert not x.requires_grad
+        assert not torch.is_grad_enabled()
+        self.asked.append(x.clone())
+        return self.model(x)
+
+
+def stubborn(x: Tensor) -> Tensor:
+    """Class 0 for ever."""
+    return torch.tensor([1.0, 0.0, 0.0], dtype=x.dtype).expand(len(x), 3)
+
+
+def run(model: Model, batch: Batch, threat: Threat, **wanted: object) -> Found:
+    attack = Square(**{"queries": 40, **wanted})  # type: ignore[arg-type]
+    return attack(model, batch, threat=threat, objective=ENEMY, key=Key(3))
+
+
+@balls
+@pytest.mark.parametrize(("queries", "restarts"), [(1, 1), (2, 1), (3, 2), (2, 5), (30, 1), (31, 4), (32, 4)])
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_the_budget_is_spent_to_the_query_and_never_passed(
+    threat: Threat, queries: int, restarts: int, batch_size: int | None
+) -> None:
+    batch, model = batch_of((1, 5, 4), 8), Counted(stubborn)
+    found = run(model, batch, threat, queries=queries, restarts=restarts, batch_size=batch_size)
+    assert found.queries.tolist() == [queries] * 8
+    assert model.counts.forwards == 8 * queries
+    assert not found.backwards.any()
+
+
+@balls
+def test_a_row_that_falls_is_asked_about_no_more(threat: Threat) -> None:
+    """Rows fall at different times; each has been asked about just as often as its step says."""
+    model = net(20, 3, Key(4))
+    batch = labelled(batch_of((1, 5, 4), 24), model)
+    for batch_size in (None, 7):
+        counted = Counted(model)
+        found = run(counted, batch, threat, queries=31, batch_size=batch_size, restarts=2)
+        fallen = found.status == Status.FOUND
+        assert bool(fallen.any())
+        assert torch.equal(found.queries[fallen], found.step[fallen] + 1)
+        assert bool((found.queries[found.status == Status.ALREADY] == 1).all())
+        assert bool((found.queries[found.status == Status.NOT_FOUND] == 31).all())
+        assert counted.counts.forwards == int(found.queries.sum())
+
+
+@balls
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_no_query_repeats_the_point_before_it(threat: Threat, shape: tuple[int, ...]) -> None:
+    """Nothing is accepted after the start, so each proposal is measured against the start itself."""
+    model = Notebook(stubborn)
+    run(model, batch_of(shape, 5), threat, queries=60)
+    clean, start, *later = model.asked
+    assert all(len(x) == 5 and x.shape == clean.shape for x in model.asked)
+    changed = [(x != start).flatten(1).any(1) for x in later]
+    assert bool(torch.stack(changed).all())
+
+
+@balls
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_no_query_leaves_the_set_and_the_start_uses_it(threat: Threat, shape: tuple[int, ...]) -> None:
+    high: Tensor = torch.linspace(0.6, 2.0, math.prod(shape), dtype=torch.float64).reshape(shape)
+    boxed = type(threat)(threat.eps, low=-0.1, high=high)  # type: ignore[call-arg]
+    batch = batch_of(shape, 6)
+    batch = Batch(batch.x * 0.6, batch.y, batch.index)
+    eps = torch.full((6,), float(threat.eps), dtype=torch.float64)
+    hilly = net(math.prod(shape), 3, Key(2))
+    model = Notebook(hilly)
+    run(model, batch, boxed, early_stop=False)
+    assert all(bool(boxed.contains(x, batch.x, eps).all()) for x in model.asked)
+    free = type(threat)(threat.eps, low=-9.0, high=9.0)  # type: ignore[call-arg]
+    model = Notebook(stubborn)
+    run(model, batch, free)
+    for x in model.asked[1:]:
+        torch.testing.assert_close(free.norm(x - batch.x), eps, rtol=1e-5, atol=0)
+
+
+def test_one_feature_is_tried_both_ways() -> None:
+    """The best of two corners is exact; the length of one feature can only change its sign."""
+    x = torch.full((4, 1), 0.5, dtype=torch.float64)
+    batch = Batch(x, torch.zeros(4, dtype=torch.int64), torch.arange(4))
+    for threat in BALLS:
+        for sign in (1.0, -1.0):
+            wide = type(threat)(threat.eps, low=-9.0, high=9.0)  # type: ignore[call-arg]
+            way = torch.tensor([[0.0, sign]], dtype=torch.float64)
+            found = run(lambda z, way=way: z @ way + torch.tensor([9.0, 0.0]), batch, wide, queries=4)
+            torch.testing.assert_close(found.x, x + sign * float(threat.eps))
+
+
+def test_no_single_flip_improves_on_the_corner_found() -> None:
+    """Brute force: late windows are one cell, so what is left at the end is the best of its neighbours."""
+    model = net(6, 4, Key(5))
+    batch = labelled(batch_of((2, 3), 30), model)
+    found = run(model, batch, Linf(0.1, -9.0, 9.0), queries=300, early_stop=False)
+    step = (found.x - batch.x).flatten(1)
+    corner = ((step.abs() - 0.1).abs() < 1e-6).all(1)
+    assert int(corner.sum()) > 20
+    for cell in range(6):
+        other = step.clone()
+        other[:, cell] *= -1
+        with torch.no_grad():
+            loss = Margin()(model(batch.x + other.reshape(batch.x.shape)), batch.y)
+        assert bool((loss <= found.loss + 1e-5)[corner].all())
+
+
+@balls
+def test_the_best_of_all_that_was_asked_comes_back(threat: Threat) -> None:
+    model = net(20, 3, Key(4))
+    batch = labelled(batch_of((1, 5, 4), 20), model)
+    book = Notebook(model)
+    found = run(book, batch, threat, early_stop=False, restarts=2)
+    losses = torch.stack([Margin()(model(x), batch.y).detach() for x in book.asked])
+    best = losses.amax(0)
+    torch.testing.assert_close(found.loss.double(), best, rtol=1e-5, atol=1e-6)
+    assert torch.equal(found.success, best > 0)
+    first = (losses > 0).int().argmax(0)
+    assert torch.equal(found.step, first.where(best > 0, torch.tensor(-1)))
+
+
+@balls
+def test_a_model_without_gradients_is_searched_all_the_same(threat: Threat) -> None:
+    """NumPy stands behind it: a search by gradients is blind there, and says so."""
+    weights = linear_net(12, 2, Key(1), torch.float64).layer.weight.detach().numpy()
+
+    def rounded(x: Tensor) -> Tensor:
+        scores = np.round(x.detach().flatten(1).numpy() @ weights.T, 2)
+        return torch.from_numpy(scores)
+
+    batch = labelled(batch_of((1, 3, 4), 24), rounded)
+    found = run(rounded, batch, threat, queries=200)
+    blind = PGD(steps=5, random_start=False)(rounded, batch, threat=threat, objective=ENEMY, key=Key(3))
+    assert bool(blind.flat[blind.status == Status.NOT_FOUND].all())
+    assert not (blind.status == Status.FOUND).any()
+    assert bool((found.status == Status.FOUND).any())
+    assert torch.equal(found.success, rounded(found.x).argmax(1) != batch.y)
+
+
+@balls
+def test_a_random_model_ends_without_nan(threat: Threat) -> None:
+    noise = iter(range(10_000))
+
+    def moody(x: Tensor) -> Tensor:
+        draw = Key(next(noise)).normal(torch.arange(len(x)), (2,), x.dtype)
+        return x.flatten(1)[:, :2] + draw
+
+    batch = batch_of((1, 4, 4), 12)
+    found = run(moody, batch, threat, early_stop=False)
+    assert bool(found.x.isfinite().all())
+    assert bool((found.queries == 40).all())
+
+
+@balls
+def test_a_constant_model_and_labels_all_wrong(threat: Threat) -> None:
+    batch = batch_of((1, 4, 4), 5)
+    found = run(stubborn, batch, threat)
+    assert bool((found.status == Status.NOT_FOUND).all())
+    assert bool(found.x.isfinite().all())
+    assert not found.flat.any()
+    wrong = run(stubborn, Batch(batch.x, batch.y + 1, batch.index), threat)
+    assert bool((wrong.status == Status.ALREADY).all())
+    assert bool((wrong.queries == 1).all())
+    friend = Square(queries=9)(
+        stubborn,
+        Batch(batch.x, batch.y + 1, batch.index),
+        threat=threat,
+        objective=Hypocritical(),
+        key=Key(0),
+    )
+    assert bool((friend.status == Status.NOT_FOUND).all())
+
+
+@pytest.mark.parametrize(
+    ("queries", "halvings"),
+    [(10, 0), (11, 1), (50, 1), (51, 2), (200, 2), (201, 3), (999, 3), (1001, 4), (8001, 8), (9999, 8)],
+)
+@pytest.mark.parametrize("scale", [1, 10])
+def test_the_schedule_is_the_papers(queries: int, halvings: int, scale: int) -> None:
+    sizes = Sizes(Grid(3, 32, 32), 0.8, 10_000 * scale)
+    assert int(sizes.level(torch.tensor(queries * scale))) == halvings
+    side = max(1, round(math.sqrt(0.8 / 2**halvings * 1024)))
+    assert sizes.levels[halvings] == (side, side)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(0.01, 1.0), st.sampled_from([1, 3]), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_windows_fit_and_shrink(height: int, width: int, p: float, least: int, odd: bool) -> None:
+    levels = Sizes(Grid(1, height, width), p, 100, least, odd).levels
+    assert all(1 <= a <= height and 1 <= b <= width for a, b in levels)
+    assert levels == sorted(levels, reverse=True)
+    assert all(min(a, b) >= min(least, height, width) for a, b in levels)
+    area = levels[0][0] * levels[0][1]
+    assert area >= min(p * height * width * 0.4, height * width)
+
+
+def stacked(height: int, width: int, power: float) -> Tensor:
+    """The paper's sum, read as rings laid on each other: a box of radius r about the centre adds (r + 1)^-power."""
+    total = torch.zeros(height, width, dtype=torch.float64)
+    for radius in range(max(height // 2, width // 2) + 1):
+        for r in range(height):
+            for c in range(width):
+                if abs(r - height // 2) <= radius and abs(c - width // 2) <= radius:
+                    total[r, c] += (radius + 1.0) ** -power
+    return total
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1.0, 2.0]), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_bumps_and_pairs_even_and_odd(height: int, width: int, order: float, across: bool) -> None:
+    one = bump(height, width, order)
+    rings = stacked(height, width, 2.0 if order == 2 else 4.0)
+    torch.testing.assert_close(one, rings / torch.linalg.vector_norm(rings, order))
+    both = pair(height, width, order, across)
+    assert both.shape == (height, width)
+    assert float(torch.linalg.vector_norm(both, order)) == pytest.approx(1.0)
+    assert bool((both != 0).all())
+    if height * width > 1:
+        assert float(torch.linalg.vector_norm(both.clamp(min=0), order)) == pytest.approx(2 ** (-1 / order))
+    pattern, number = tiles(height, width, order)
+    assert int((pattern != 0).sum()) >= height * width * 0.3
+    norms = torch.zeros(int(number.max()) + 1, dtype=torch.float64)
+    norms.index_add_(0, number.flatten(), pattern.flatten().abs() ** order)
+    torch.testing.assert_close(norms, torch.ones_like(norms))
+
+
+@pytest.mark.parametrize("wish", [Untargeted(Margin()), Hypocritical(Margin())], ids=["enemy", "friend"])
+def test_the_margin_is_climbed_the_right_way(wish: Untargeted | Hypocritical) -> None:
+    model = net(16, 2, Key(6))
+    batch = labelled(batch_of((1, 4, 4), 30), model)
+    found = Square(queries=60, early_stop=False)(model, batch, threat=Linf(0.1), objective=wish, key=Key(0))
+    with torch.no_grad():
+        before = wish.loss(model(batch.x), wish.goal(model(batch.x), batch.y))
+    assert float((found.loss > before).double().mean()) > 0.9
+
+
+SETTINGS: list[Callable[[], Square]] = [
+    lambda: Square(queries=0),
+    lambda: Square(restarts=0),
+    lambda: Square(batch_size=0),
+    lambda: Square(p_init=0.0),
+    lambda: Square(p_init=1.5),
+    lambda: Square(p_init=math.nan),
+]
+
+
+@pytest.mark.parametrize("make", SETTINGS)
+def test_settings_out_of_range_are_refused(make: Callable[[], Square]) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        make()
+
+
+def test_a_sphere_is_refused() -> None:
+    with pytest.raises(UsageError, match="Square can search"):
+        run(stubborn, batch_of((4,), 2), Sphere(L2(0.1)))

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from libraries import Task
 from peers import points
 from torch import Tensor, nn
@@ -35,7 +31,6 @@ BALLS: Final[dict[str, Any]] = {"linf": Linf, "l2": L2, "l1": L1}
 WAYS: Final = ("frenemy", "frenemy fast", "frenemy early stop", "frenemy bfloat16")
 _LOSSES: Final = {"PGD-margin": "margin", "Square": "margin", "APGD-DLR": "dlr"}
 _L2: Final = {"mlp-robust": 1.5, "lenet-robust": 2.0}
-_WORK: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -44,8 +39,7 @@ class Target:
 
     Args:
         contender: one of ours.
-        against: `model` for at most `limit` times the time that the model itself takes; else a peer, to be beaten
-            `limit` times.
+        against: `model` for at most `limit` times its time; else a peer, to be `limit` times as fast as.
         limit: the factor.
     """
 
@@ -59,7 +53,7 @@ class Case:
     """A task on some rows for a model of scripts/white_box_models.py.
 
     Args:
-        task: what is asked; for a least distance, `eps` says where the share of rows left is read off.
+        task: what is asked.
         model: name of the model.
         rows: how many test examples, the first ones.
         eps: the size that robust accuracy is judged at.
@@ -167,20 +161,29 @@ def answer(contender: str, task: Task, model: nn.Module, batch: Batch, **setting
         found: Found = attack(asked, rows, threat=threat, objective=objective, key=Key(0))
         return found
 
-    if contender != "frenemy bfloat16":
-        found = search(model if contender == "frenemy" else Fast(model), batch)
-        return Answer(found.x, int(found.forwards.sum()), int(found.backwards.sum()))
-    found = search(Lowered(model), batch)
-    x, forwards, backwards = found.x, int(found.forwards.sum()) + len(batch), int(found.backwards.sum())
+    if contender == "frenemy":
+        return _summed(search(model, batch))
+    return _confirmed(
+        search, Lowered(model) if contender == "frenemy bfloat16" else Fast(model), model, batch
+    )
+
+
+def _confirmed(search: Callable[[Any, Batch], Found], quick: Any, model: nn.Module, batch: Batch) -> Answer:
+    """Search a quick model, ask the model itself, and search it where a success does not stand up there."""
+    first = search(quick, batch)
+    done = _summed(first)
     with still(model):
-        stands = look(model, x, None).argmax(1) != batch.y
-    again = (found.success & ~stands).nonzero().flatten()
-    if len(again):
-        more = search(Fast(model), batch.rows(again))
-        x = x.index_copy(0, again, more.x)
-        forwards += int(more.forwards.sum())
-        backwards += int(more.backwards.sum())
-    return Answer(x, forwards, backwards)
+        stands = look(model, first.x, 64).argmax(1) != batch.y
+    again = (first.success & ~stands).nonzero().flatten()
+    if not len(again):
+        return replace(done, forwards=done.forwards + len(batch))
+    more = _summed(search(model, batch.rows(again)))
+    x = done.x.index_copy(0, again, more.x)
+    return Answer(x, done.forwards + len(batch) + more.forwards, done.backwards + more.backwards)
+
+
+def _summed(found: Found) -> Answer:
+    return Answer(found.x, int(found.forwards.sum()), int(found.backwards.sum()))
 
 
 def judged(model: nn.Module, batch: Batch, x: Tensor, norm: str, eps: float) -> dict[str, Any]:
@@ -204,44 +207,3 @@ def judged(model: nn.Module, batch: Batch, x: Tensor, norm: str, eps: float) -> 
         "found": float(success.double().mean()),
         "median": middle if math.isfinite(middle) else None,
     }
-
-
-def unit(model: Any, batch: Batch) -> tuple[float, float]:
-    """CPU seconds that a row takes forward without a graph, and what it takes more for a gradient of its input."""
-
-    def forward() -> None:
-        with torch.no_grad():
-            model(batch.x)
-
-    def gradient() -> None:
-        x = batch.x.detach().requires_grad_()
-        torch.autograd.grad(model(x).sum(), x)
-
-    with still(model):
-        spent = [_mean(call) / len(batch) for call in (forward, gradient)]
-    return spent[0], max(spent[1] - spent[0], 0.0)
-
-
-def _mean(call: Callable[[], None]) -> float:
-    call()
-    began, times = time.process_time(), 0
-    while time.process_time() - began < _WORK:
-        call()
-        times += 1
-    return (time.process_time() - began) / times
-
-
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError once the process has worked so many CPU seconds inside."""
-
-    def stop(*_: object) -> None:
-        raise TimeoutError(f"more than {seconds:g} CPU seconds")
-
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)

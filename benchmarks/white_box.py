@@ -31,9 +31,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
+from clock import Cut, at_most, unit
 from panels import fill, speed
 from peers import PEERS, able, import_it
-from suite import CASES, WAYS, Case, answer, at_most, judged, rows_of, unit, weighed
+from suite import CASES, WAYS, Case, answer, judged, rows_of, weighed
 from torch import nn
 
 from frenemy.models.fast import Fast
@@ -60,7 +61,7 @@ def measure(case: Case, model: nn.Module, options: argparse.Namespace) -> dict[s
             try:
                 with at_most(options.limit):
                     given = answer(name, case.task, model, batch)
-            except TimeoutError:
+            except Cut:
                 result[name] = {"cut": True, "seconds": options.limit}
                 continue
             times[name].append(time.process_time() - began)

@@ -6,8 +6,8 @@
 
 Models come from scripts/white_box_models.py (and one from scripts/mnist_tables.py); those whose weights are not there
 are left out. Every cell is a row of docs/results/white_box.json, written as soon as it stands: stopped at any moment,
-the same command goes on where it was. frenemy searches with the fast float32 kernels, and whatever comes back is
-judged by the model itself.
+the same command goes on where it was. frenemy searches with the fast float32 kernels, and again on the model itself
+where a success does not stand up there; whatever comes back, from anybody, is judged by the model itself.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import panels
+from clock import Cut, at_most
 from libraries import Task
 from mnist_tables import RUNS as MNIST_RUNS
 from mnist_tables import architecture
 from peers import PEERS, able, import_it
-from suite import answer, at_most, judged, rows_of, weighed
+from suite import answer, judged, rows_of, weighed
 from white_box_models import KINDS
 
 from frenemy import Batch
@@ -150,7 +151,7 @@ def measure(library: str, task: Task, model: nn.Module, batch: Batch, limit: flo
     try:
         with at_most(limit):
             given = answer(contender, task, model, batch, **settings)
-    except TimeoutError:
+    except Cut:
         return {"cut": limit}
     except Exception as error:
         if library == "frenemy":

@@ -77,8 +77,10 @@ WISHES: Final[tuple[Objective, ...]] = (
 
 
 def made(name: str, **wanted: Any) -> Attack:
-    """Make an attack with those of the wanted settings that it has."""
+    """Make an attack with those of the wanted settings that it has; one without steps asks 8 queries for each."""
     has = {field.name for field in dataclasses.fields(ATTACKS[name])}
+    if "steps" in wanted and "steps" not in has and "queries" in has:
+        wanted = {**wanted, "queries": 1 + 8 * wanted["steps"] * wanted.get("restarts", 1)}
     attack: Attack = ATTACKS[name](**{word: value for word, value in wanted.items() if word in has})
     return attack
 

@@ -22,7 +22,24 @@ FLOORS: Final = (
 )
 LEVEL: Final = {name: level for level, names in enumerate(FLOORS) for name in names}
 SHARED: Final = {
-    "attacks": {"attack", "best", "active", "slope", "ascent", "approach", "faces", "climb", "tries"},
+    "attacks": {
+        *("attack", "best", "active", "slope", "ascent", "approach", "climb", "faces", "hinge"),
+        *("windows", "bumps", "moves", "tries"),
+    },
+        "attack",
+        "best",
+        "active",
+        "slope",
+        "ascent",
+        "approach",
+        "faces",
+        "climb",
+        "tries",
+        "hinge",
+        "windows",
+        "bumps",
+        "moves",
+    },
     "objectives": {"objective", "surrogates"},
     "threats": {"threat", "slack", "finite"},
     "models": {"model", "still"},

@@ -123,10 +123,14 @@ class Active:
         self.age, self.fresh = self.age + 1, False
         self.backwards += backwards
 
-    def settle(self, live: Tensor, left: int) -> None:
-        """Keep the `left` rows that are `live`; the others are dropped once enough have gone to make it worth while."""
+    def settle(self, live: Tensor, left: int, at_once: bool = False) -> None:
+        """Keep the `left` rows that are `live`; the others are dropped once enough have gone to make it worth while.
+
+        A search with a budget of queries drops them `at_once`: none is asked about after it has settled.
+        """
         self.live = live
-        if left == 0 or len(self) - left > _WASTE * len(self):
+        waste = 0 if at_once else _WASTE * len(self)
+        if left == 0 or len(self) - left > waste:
             self._compact()
 
     def _compact(self) -> None:

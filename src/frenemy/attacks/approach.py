@@ -146,9 +146,11 @@ class Approach:
                     live = live & ~(done & (hit | active.reached))
                     left = int(live.sum())
                     closing = live & done
-                    onto = torch.where(broadcast(due, point), point, stride.state["x"].detach())
-                    back = threat.retract(onto, active.origin, active.eps)
-                    x_next = torch.where(broadcast(closing, point), back, onto)
+                    x_next = stride.state["x"].detach()
+                    if bool(done.any()):
+                        onto = torch.where(broadcast(due, point), point, x_next)
+                        back = threat.retract(onto, active.origin, active.eps)
+                        x_next = torch.where(broadcast(closing, point), back, onto)
                 active.step(stride.backwards, {**stride.state, "x": x_next, "closing": closing})
             active.see(point, loss.detach(), hit, when, rank)
             del x, logits, loss

@@ -89,5 +89,5 @@ def admit(attack: Attack, threat: Threat) -> None:
     if able and kind.lower() not in able:
         raise UsageError(
             f"expected a threat that {type(attack).__name__} can search ({', '.join(able)}), got {kind}; "
-            "choose another threat, or pgd, which searches them all"
+            "choose another threat or another attack (frenemy list attacks)"
         )

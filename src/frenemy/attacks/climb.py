@@ -86,9 +86,15 @@ class Climb:
         share: Tensor | float = self.momentum
         if active.fresh:
             share = broadcast(torch.where(active.age == 0, 1, self.momentum).to(x.dtype), x)
-        reached = _held(threat.move(point, gradient, state["size"]), active, threat)
-        x_next = _held(held["ahead"].lerp_(reached, share), active, threat)
-        return {**state, "peak": peak, "x": x_next, "ahead": torch.lerp(point, x_next, 2.0)}
+        if "floor" in held:
+            reached = (
+                torch.sign(gradient, out=torch.empty_like(x)).mul_(broadcast(state["size"], x)).add_(point)
+            )
+        else:
+            reached = threat.move(point, gradient, state["size"])
+        x_next = _held(held["ahead"].lerp_(_held(reached, active, threat), share), active, threat)
+        ahead = torch.lerp(point, x_next, 2.0, out=reached)
+        return {**state, "peak": peak, "x": x_next, "ahead": ahead}
 
     @property
     def _gaps(self) -> tuple[int, int, int]:

@@ -136,7 +136,7 @@ class _Path:
     order: float
 
     def begin(self, best: Best, rows: Tensor) -> State:
-        x = best.batch.x[rows]
+        x = best.batch.x[rows].contiguous()
         numbers, no = best.eps.new_zeros(6, len(rows)), torch.zeros_like(rows, dtype=torch.bool)
         numbers[4:] = math.inf
         state = dict(zip(("c", "tau", "pace", "low", "high", "far"), numbers))
@@ -209,8 +209,8 @@ class _Path:
         """One step of Adam (Kingma and Ba 2015, Algorithm 1) down the gradient, each row at its own turn."""
         first = state["first"].lerp_(gradient, 1 - _FIRST)
         second = state["second"].mul_(_SECOND).addcmul_(gradient, gradient, value=1 - _SECOND)
-        count = (turn + 1).to(first.dtype)
+        count = turn.to(first.dtype) + 1
         root = (1 - _SECOND**count).sqrt()
-        size = state["pace"] * (1 - turn / self.attack.steps) * root / (1 - _FIRST**count)
-        step = first * broadcast(size.to(first.dtype), first)
+        left = 1 - (count - 1) / self.attack.steps
+        step = first * broadcast(state["pace"] * left * root / (1 - _FIRST**count), first)
         return state["w"].addcdiv_(step, second.sqrt().add_(_TINY * broadcast(root, first)), value=-1)

@@ -127,7 +127,7 @@ class _Path:
     objective: Objective
 
     def begin(self, best: Best, rows: Tensor) -> State:
-        x = best.batch.x[rows]
+        x = best.batch.x[rows].contiguous()
         numbers, no = best.eps.new_zeros(6, len(rows)), torch.zeros_like(rows, dtype=torch.bool)
         numbers[4:] = math.inf
         state = dict(zip(("c", "low", "scale", "pace", "high", "far"), numbers))
@@ -158,7 +158,7 @@ class _Path:
                 pace = torch.where(over & ~found, 2 * state["pace"], state["pace"])
                 state |= {"pace": pace, **bracket(state, over)}
             delta = self._shrink(active, ahead, target.normal, seen.success, turn)
-            drive = torch.where(turn + 1 < attack.steps, turn / (turn + 3), 0).to(x.dtype)
+            drive = torch.where(turn + 1 < attack.steps, turn.to(x.dtype) / (turn + 3), 0)
             point = torch.lerp(state["delta"], delta, 1 + broadcast(drive, x)).add_(active.origin)
             point = hold_(point, self.threat.low, self.threat.high)
             last = active.age + 1 >= attack.steps * attack.binary_search_steps
@@ -180,11 +180,11 @@ class _Path:
     ) -> Tensor:
         """One step down from the extrapolated change, shrunk and cut at the box."""
         state = active.state
-        cut = state["pace"] * (1 - turn / self.attack.steps)
-        size = (cut / self.attack.beta).to(ahead.dtype)
+        cut = state["pace"] * (1 - turn.to(ahead.dtype) / self.attack.steps)
+        size = cut / self.attack.beta
         push = torch.where(success, 0, state["c"]) * size
         kept = 1 - 2 * size / state["scale"].clamp(min=torch.finfo(size.dtype).tiny)
         moved = (ahead * broadcast(kept, ahead)).addcmul_(gradient, broadcast(push, ahead))
-        reach = broadcast(cut.to(ahead.dtype), ahead)
+        reach = broadcast(cut, ahead)
         moved = moved.sub_(moved.clamp(-reach, reach)).add_(active.origin)
         return hold_(moved, self.threat.low, self.threat.high).sub_(active.origin)

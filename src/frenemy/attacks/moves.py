@@ -75,7 +75,7 @@ class Corners:
     def propose(self, active: Active) -> Tensor:
         """Send one window of each channel to a random end, not to where all of it already is."""
         turn = self._dealer.turn(active)
-        cells = turn.patch(turn.top[:, 0], turn.left[:, 0]).index
+        cells = turn.cells(turn.top[:, 0], turn.left[:, 0])
         point = active.x.clone(memory_format=torch.contiguous_format)
         flat = self._grid.flat(point)
         places = cells[:, None].expand(-1, self._grid.channels, -1)

@@ -158,4 +158,4 @@ class Square:
             active.step(0, {"height": height, "won": won, "first": first})
             if not bool(live.all()):
                 active.see(active.x.clone(), height, won, first)
-                active.settle(live, 0)
+                active.settle(live, int(live.sum()), at_once=True)

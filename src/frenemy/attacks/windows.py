@@ -134,15 +134,23 @@ class Turn:
     spare: Tensor
     most: tuple[int, int]
 
+    def cells(self, top: Tensor, left: Tensor) -> Tensor:
+        """Places of the windows with these corners, `(batch,)` each, as `Patch.index`."""
+        down, right = self._sides()
+        rows, columns = (top[:, None] + down) * self.grid.width, left[:, None] + right
+        return (rows[:, :, None] + columns[:, None, :]).flatten(1)
+
     def patch(self, top: Tensor, left: Tensor) -> Patch:
-        """The cells of the windows with these corners, `(batch,)` each."""
-        rows, columns = (torch.arange(side, device=top.device) for side in self.most)
-        down = torch.minimum(rows, self.height[:, None] - 1)[:, :, None]
-        right = torch.minimum(columns, self.width[:, None] - 1)[:, None, :]
-        index = (down + top[:, None, None]) * self.grid.width + (right + left[:, None, None])
-        own = (rows < self.height[:, None])[:, :, None] & (columns < self.width[:, None])[:, None, :]
-        down, right = (side.expand(index.shape).flatten(1) for side in (down, right))
-        return Patch(index.flatten(1), own.flatten(1), down, right, top, left)
+        """The same with what else there is to say about each cell."""
+        tall, wide = (torch.arange(side, device=top.device) for side in self.most)
+        own = (tall < self.height[:, None])[:, :, None] & (wide < self.width[:, None])[:, None, :]
+        down, right = self._sides()
+        down, right = down[:, :, None].expand(own.shape), right[:, None, :].expand(own.shape)
+        return Patch(self.cells(top, left), own.flatten(1), down.flatten(1), right.flatten(1), top, left)
+
+    def _sides(self) -> tuple[Tensor, Tensor]:
+        tall, wide = (torch.arange(side, device=self.top.device) for side in self.most)
+        return torch.minimum(tall, self.height[:, None] - 1), torch.minimum(wide, self.width[:, None] - 1)
 
 
 @final

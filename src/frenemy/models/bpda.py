@@ -73,7 +73,8 @@ class _Lent(torch.autograd.Function):
         ctx.save_for_backward(x)
         ctx.back = back
         result = front(x)
-        return result.clone() if result.data_ptr() == x.data_ptr() else result
+        shared = result.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+        return result.clone() if shared else result
 
     @staticmethod
     @once_differentiable

@@ -17,9 +17,13 @@ class Objective(Protocol):
     `goal` is asked once for each example, on the clean answer; what it returns is handed back to `loss` and
     `success` row by row. So the same attack serves a wish about the label, about a target, or about the
     model's own answer.
+
+    Success is about the label that the goal speaks of (`surrogates.answer`): with `towards` it is that very answer,
+    otherwise any other. Searches for the nearest border read this instead of the loss.
     """
 
     card: ClassVar[Card]
+    towards: ClassVar[bool]
 
     def goal(self, clean: Logits, y: Labels) -> Goal:
         """What each example is measured against, from its clean logits and its label."""

@@ -29,7 +29,8 @@ def searches(audit: Audit) -> Table:
         word = _SYMBOLS.get(mine[0].measure, mine[0].measure)
         table.add_row(Text(f"{audit.model}, {WHO.get(objective, objective)}: {word}", style="bold"))
         for place, attempt in enumerate(mine, 1):
-            table.add_row(Text(attempt.attack), *_cells(attempt), end_section=place == len(mine))
+            state = f" ({attempt.state})" if attempt.state else ""
+            table.add_row(Text(attempt.attack + state), *_cells(attempt), end_section=place == len(mine))
     return table
 
 
@@ -109,7 +110,7 @@ def searches_page(audit: Audit) -> list[dict[str, str]]:
 
 def _cells(one: Attempt) -> tuple[str, ...]:
     if one.state:
-        return ("", "", one.state, "", "")
+        return ("",) * 5
     left = share(one.estimate.value) if one.estimate.defined else "undefined"
     rows = one.cost.forwards + one.cost.backwards
     return f"{one.tried:,}", f"{one.fell:,}", left, f"{rows:,}", f"{one.cost.seconds:.1f}"

@@ -44,15 +44,17 @@ class Judge:
     Args:
         model: gives logits; held still by the judge.
         fast: search with the quick float32 kernels where they apply.
-        precision: `float32`, or `bfloat16` to search in bfloat16 and confirm, and search again where the
-            confirmation fails, in float32.
+        precision: `float32`, or `bfloat16` to search in bfloat16 first. What was found a quick way and is not confirmed
+            on the model itself is searched for again, on the model itself in the end: points of least distance lie so
+            near the border that the last bit decides.
         batch_size: the most rows in one forward.
     """
 
     def __init__(self, model: Answers, *, fast: bool, precision: str, batch_size: int) -> None:
         self.model = model
-        self._searched: Model = Fast(model) if fast else model
-        self._lowered = Lowered(model) if precision == "bfloat16" else None
+        lowered: list[Model] = [Lowered(model)] if precision == "bfloat16" else []
+        self.ways: list[Model] = [*lowered, *([Fast(model)] if fast else []), model]
+        """How the model is searched: the quick way first; what it claims falsely is searched again the next way."""
         self.batch_size = batch_size
         self.errors: list[str] = []
 
@@ -141,20 +143,17 @@ class Judge:
         self, batch: Batch, clean: Tensor, attack: Attack, threat: Threat, objective: Objective, key: Key
     ) -> dict[str, Any]:
         attack, goal = self._sized(attack), objective.goal(clean, batch.y)
-        if self._lowered is None:
-            found = attack(self._searched, batch, threat=threat, objective=objective, key=key)
-            return self._outcome(batch, goal, found, threat, objective)
-        found = attack(self._lowered, batch, threat=threat, objective=objective, key=key)
+        found = attack(self.ways[0], batch, threat=threat, objective=objective, key=key)
         columns = self._outcome(batch, goal, found, threat, objective)
-        again = np.flatnonzero(columns["claimed"])
-        if len(again):
-            rest_rows = torch.as_tensor(again, device=batch.x.device)
-            rest = batch.rows(rest_rows)
-            more = attack(self._searched, rest, threat=threat, objective=objective, key=key)
-            for name, values in self._outcome(rest, goal[rest_rows], more, threat, objective).items():
-                columns[name][again] = values + (
-                    columns[name][again] if name in ("forwards", "backwards") else 0
-                )
+        for way in self.ways[1:]:
+            again = np.flatnonzero(columns["claimed"])
+            if len(again):
+                rows = torch.as_tensor(again, device=batch.x.device)
+                rest = batch.rows(rows)
+                found = attack(way, rest, threat=threat, objective=objective, key=key)
+                for name, values in self._outcome(rest, goal[rows], found, threat, objective).items():
+                    spent = columns[name][again] if name in ("forwards", "backwards") else 0
+                    columns[name][again] = values + spent
         return columns
 
     def _outcome(

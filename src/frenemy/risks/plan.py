@@ -139,7 +139,9 @@ def plan(
     every = [one for found in wanted.values() for one in found]
     for word in settings:
         if not any(word in one.free for one in every):
-            raise UsageError(f"expected an attack whose {word} may be set, got {_names(every)}; leave {word} out")
+            raise UsageError(
+                f"expected an attack whose {word} may be set, got {_names(every)}; leave {word} out"
+            )
     if losses is not None and not any(_open(one) for one in every):
         raise UsageError(f"expected an attack that takes losses, got {_names(every)}; leave losses out")
     searches = {}

@@ -1,8 +1,9 @@
-"""EAD: against closed forms and linear programmes in a box, a slow second writing, and the bugs that others have had."""
+"""EAD: against closed forms and linear programmes in a box, a slow second writing, and the bugs of others."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,11 +27,11 @@ from frenemy.threats.linf import Linf
 from frenemy.threats.threat import Threat
 
 
-def run(model: Model, x: Tensor, threat: Threat, wish: Objective | None = None, **settings: float) -> Found:
+def run(model: Model, x: Tensor, threat: Threat, wish: Objective | None = None, **settings: Any) -> Found:
     """Search from the model's own answers, for an enemy unless said otherwise."""
     with torch.no_grad():
         y = model(x).argmax(1)
-    attack = EAD(**settings)  # type: ignore[arg-type]
+    attack = EAD(**settings)
     batch = Batch(x, y, torch.arange(len(x)))
     return attack(model, batch, threat=threat, objective=wish or Untargeted(Margin()), key=Key(0))
 
@@ -177,8 +178,8 @@ def test_units_do_not_matter_and_no_row_waits_for_another() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     model, x = linear_net(4, 2, Key(1)), torch.zeros(1, 4)
-    settings = {"beta": 0.0, "steps": -1, "binary_search_steps": 0, "initial_const": -1.0, "rate": math.nan}
-    for word, value in settings.items():
+    settings: dict[str, Any] = {"beta": 0.0, "steps": -1, "binary_search_steps": 0, "initial_const": -1.0}
+    for word, value in {**settings, "rate": math.nan}.items():
         with pytest.raises(UsageError, match=r"expected .* got .*"):
             run(model, x, L1(1.0), **{word: value})
     with pytest.raises(UsageError, match="that EAD can search"):

@@ -121,7 +121,7 @@ def test_a_front_end_that_gives_its_input_back_is_harmless() -> None:
 def test_first_derivatives_only() -> None:
     model, x = net(64, 3, Key(2)), X.clone().requires_grad_()
     (slope,) = torch.autograd.grad(BPDA(eight_levels, model)(x).square().sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
+    with pytest.raises(RuntimeError, match=r"once_differentiable|not have been used"):
         torch.autograd.grad(slope.sum(), x)
 
 

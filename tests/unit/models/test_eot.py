@@ -57,7 +57,7 @@ def test_gradients_are_averages_of_gradients() -> None:
     model = Shifted(SHIFTS)
     for of in ("logits", "probabilities"):
         x = X.clone().requires_grad_()
-        answer = EOT(model, 3, of)(x)  # type: ignore[arg-type]
+        answer = EOT(model, 3, of)(x)
         value = answer if of == "logits" else answer.exp()
         (slope,) = torch.autograd.grad(value[:, 2].sum(), x)
 
@@ -77,9 +77,9 @@ def test_cross_entropy_of_the_average_is_at_most_the_average_cross_entropy() -> 
     model = Shifted(SHIFTS)
     each = torch.stack([cross_entropy(model.at(X, shift), Y, reduction="none") for shift in SHIFTS])
     for of in ("logits", "probabilities"):
-        ours = cross_entropy(EOT(model, 3, of)(X), Y, reduction="none")  # type: ignore[arg-type]
+        ours = cross_entropy(EOT(model, 3, of)(X), Y, reduction="none")
         assert bool((ours < each.mean(0)).all())
-        same = cross_entropy(EOT(Shifted([0.3]), 4, of)(X), Y, reduction="none")  # type: ignore[arg-type]
+        same = cross_entropy(EOT(Shifted([0.3]), 4, of)(X), Y, reduction="none")
         torch.testing.assert_close(same, each[1])
 
 

@@ -25,14 +25,14 @@ def drawn(seed: int, rows: int, classes: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def slowly(logits: Tensor, y: int) -> float:
     """Equation 6, term by term."""
-    z = logits.tolist()
+    z: list[float] = logits.tolist()
     ordered = sorted(z, reverse=True)
     return -(z[y] - max(v for k, v in enumerate(z) if k != y)) / (ordered[0] - ordered[2])
 
 
 def slowly_towards(logits: Tensor, y: int, target: int) -> float:
     """Equation 7, term by term."""
-    z = logits.tolist()
+    z: list[float] = logits.tolist()
     ordered = sorted(z, reverse=True)
     return -(z[y] - z[target]) / (ordered[0] - (ordered[2] + ordered[3]) / 2)
 

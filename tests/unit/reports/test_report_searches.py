@@ -29,7 +29,7 @@ def test_the_terminal_says_who_was_tried_and_who_fell() -> None:
     assert "attack tried fell then % rows s" in text
     assert "standard-cnn, enemy: A PGD(steps=50, restarts=20) on ce 972 901 7.1 101,000 21.5" in text
     assert "PGD(steps=50, restarts=20) on margin 71 40 3.1 101,000 21.5" in text
-    assert "standard-cnn, false friend: F BIM not applicable" in text
+    assert "standard-cnn, false friend: F BIM (not applicable)" in text
     assert "standard-cnn, reversal: R_rev Square(queries=200) 1,000 1 96.9 9 0.1" in text
 
 

@@ -13,6 +13,7 @@ from tests.oracles import Scripted, identities, traces
 from torch import Tensor, nn
 
 from frenemy.attacks.attack import Attack, Found, Status
+from frenemy.attacks.bim import BIM
 from frenemy.attacks.pgd import PGD
 from frenemy.card import Card
 from frenemy.data.batch import Batch
@@ -125,6 +126,30 @@ def test_a_point_that_is_not_allowed_never_counts(plain: nn.Module, few: Example
     assert result["claimed"].all()
     assert (result["outcome"] == Status.NOT_FOUND).all()
     assert (result["answer"] == -1).all()
+
+
+def test_what_a_quick_way_claims_falsely_is_searched_again(plain: nn.Module, few: Examples) -> None:
+    """A quick model that takes every small change for a success: its points fall through, and the search is repeated."""
+    model, batch = Answers(plain), few.batch()
+    seen = [batch.x]
+
+    def hasty(x: Tensor) -> Tensor:
+        logits: Tensor = plain(x)
+        moved = torch.tensor([not bool((seen[0] == row).flatten(1).all(1).any()) for row in x])
+        return torch.where(moved[:, None], -logits, logits)
+
+    results = []
+    for ways in ([model], [hasty, model]):
+        judge = Judge(model, fast=False, precision="float32", batch_size=64)
+        judge.ways = ways
+        clean = torch.as_tensor(judge.clean(batch)["logits"])
+        attack = BIM(steps=10)
+        results.append(judge.search(batch, clean, attack, Linf(0.15), Untargeted(), Key(0)))
+    alone, after = results
+    assert np.array_equal(after["outcome"], alone["outcome"])
+    assert np.array_equal(after["answer"], alone["answer"])
+    assert bool((after["forwards"] >= alone["forwards"]).all())
+    assert int(after["forwards"].sum()) > int(alone["forwards"].sum())
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 9, 14])

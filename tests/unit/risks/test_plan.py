@@ -34,8 +34,8 @@ WISHES = ("untargeted", "hypocritical", "reversal")
 
 
 def planned(attacks: Any = None, threat: str = "linf:0.1", **more: Any) -> Plan:
-    settings = {"effort": "standard", "losses": None, "settings": {}, "wishes": WISHES, "shape": (1, 4, 4)}
-    return plan(attacks, threat=parse(threat), **{**settings, **more})
+    usual: dict[str, Any] = {"effort": "standard", "losses": None, "settings": {}, "wishes": WISHES}
+    return plan(attacks, threat=parse(threat), **{**usual, "shape": (1, 4, 4), **more})
 
 
 def attacks(found: Plan, wish: str = "untargeted") -> list[Any]:

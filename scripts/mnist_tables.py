@@ -107,6 +107,7 @@ def measure(kind: str, name: str, seed: int, options: argparse.Namespace) -> dic
     test = frenemy.load("mnist", data_dir=options.data_dir, examples=options.examples)
     place = RUNS / f"{kind}-{short}-{EPOCHS}-{seed}"
     paper: dict[str, Any] = {"threat": "linf:0.2", "steps": 50, "step_size": 0.1, "restarts": 20, "curve": 0}
+    paper["attacks"] = "pgd"
     found = frenemy.audit(model, test, losses=("ce",), objectives=("enemy", "friend"), out=place, **paper)
     margin = frenemy.audit(
         model, test, losses=("ce", "margin"), objectives=("enemy",), out=place / "margin", **paper

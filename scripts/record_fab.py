@@ -35,7 +35,7 @@ def network(key: Key) -> nn.Sequential:
         for name, parameter in model.named_parameters():
             draw = key.fold(name).normal(torch.arange(len(parameter)), tuple(parameter.shape[1:]))
             parameter.copy_(draw)
-        model[0].bias.sub_(model[0].weight.sum(1) / 2)
+        model[0].bias.sub_(model[0].weight.sum(1) / 2)  # type: ignore[operator]
     return model.requires_grad_(False)
 
 

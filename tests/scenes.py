@@ -27,6 +27,7 @@ from frenemy.threats.threat import Threat
 __all__ = [
     "ATTACKS",
     "BALLS",
+    "ENSEMBLES",
     "GRADIENTS",
     "NEAREST",
     "PAIRS",
@@ -63,7 +64,11 @@ PAIRS: Final = tuple(
     if not part.card.threats or kind.split("-")[0] in part.card.threats
 )
 """Every attack with every threat that its card says it searches."""
-GRADIENTS: Final = tuple(name for name, part in ATTACKS.items() if part.card.access is Access.GRADIENTS)
+ENSEMBLES: Final = tuple(name for name, part in ATTACKS.items() if hasattr(part, "parts"))
+"""Attacks that run others in turn, some of which need no gradient."""
+GRADIENTS: Final = tuple(
+    name for name, part in ATTACKS.items() if part.card.access is Access.GRADIENTS and name not in ENSEMBLES
+)
 NEAREST: Final = tuple((name, kind) for name, kind in PAIRS if ATTACKS[name].card.nearest)
 """Attacks that promise a distance, with their balls."""
 WISHES: Final[tuple[Objective, ...]] = (
@@ -77,9 +82,9 @@ WISHES: Final[tuple[Objective, ...]] = (
 
 
 def made(name: str, **wanted: Any) -> Attack:
-    """Make an attack with those of the wanted settings that it has; one without steps asks 8 queries for each."""
+    """Make an attack with those of the wanted settings that it has; one that counts queries has 8 for each step."""
     has = {field.name for field in dataclasses.fields(ATTACKS[name])}
-    if "steps" in wanted and "steps" not in has and "queries" in has:
+    if "steps" in wanted and "queries" in has:
         wanted = {**wanted, "queries": 1 + 8 * wanted["steps"] * wanted.get("restarts", 1)}
     attack: Attack = ATTACKS[name](**{word: value for word, value in wanted.items() if word in has})
     return attack

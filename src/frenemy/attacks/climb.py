@@ -86,15 +86,10 @@ class Climb:
         share: Tensor | float = self.momentum
         if active.fresh:
             share = broadcast(torch.where(active.age == 0, 1, self.momentum).to(x.dtype), x)
-        if "floor" in held:
-            reached = (
-                torch.sign(gradient, out=torch.empty_like(x)).mul_(broadcast(state["size"], x)).add_(point)
-            )
-        else:
-            reached = threat.move(point, gradient, state["size"])
-        x_next = _held(held["ahead"].lerp_(_held(reached, active, threat), share), active, threat)
-        ahead = torch.lerp(point, x_next, 2.0, out=reached)
-        return {**state, "peak": peak, "x": x_next, "ahead": ahead}
+        moved = threat.move(point, gradient, state.get("size", held["size"]))
+        reached = _held(moved, active, threat)
+        x_next = _held(held["ahead"].lerp_(reached, share), active, threat)
+        return {**state, "peak": peak, "x": x_next, "ahead": torch.lerp(point, x_next, 2.0, out=reached)}
 
     @property
     def _gaps(self) -> tuple[int, int, int]:
@@ -110,19 +105,19 @@ class Climb:
         The start counts as a checkpoint too, but not in the released code. That code also reads the first loss as 0.
         """
         held, age = active.state, active.age
-        due = 100 * age >= held["next"]
         rises = held["rises"] + (loss > held["last"])
+        last = torch.where(age == 0, 0, loss) if self.parity and active.fresh else loss
+        due = 100 * age >= held["next"]
+        if not bool(due.any()):
+            return {"rises": rises, "last": last}, active.rows[:0]
         enough = self.rho * (age - held["since"])
         few = rises <= enough if self.parity else rises < enough
         stalled = due & (few | (~held["halved"] & (peak <= held["mark"])))
-        last = loss if self.parity else torch.where(stalled, peak, loss)
-        if self.parity and active.fresh:
-            last = torch.where(age == 0, 0, last)
         _, less, least = self._gaps
         gap = torch.where(due, (held["gap"] - less).clamp(min=least), held["gap"])
         state = {
+            "last": last if self.parity else torch.where(stalled, peak, last),
             "size": torch.where(stalled, held["size"] / 2, held["size"]),
-            "last": last,
             "mark": torch.where(due, peak, held["mark"]),
             "rises": torch.where(due, 0, rises),
             "since": torch.where(due, age, held["since"]),
@@ -195,8 +190,11 @@ def _remember(active: Active, gradient: Tensor, loss: Tensor) -> Tensor:
     held = active.state
     higher = loss > held["peak"]
     rows = higher.nonzero().flatten()
-    held["top"].index_copy_(0, rows, active.x.index_select(0, rows))
-    held["uphill"].index_copy_(0, rows, gradient.index_select(0, rows))
+    for name, values in {"top": active.x, "uphill": gradient}.items():
+        if len(rows) == len(values):
+            held[name].copy_(values)
+        else:
+            held[name].index_copy_(0, rows, values.index_select(0, rows))
     return torch.where(higher, loss.to(active.eps.dtype), held["peak"])
 
 
@@ -216,7 +214,7 @@ def _held(x: Tensor, active: Active, threat: Threat) -> Tensor:
 
 
 def _changed(x: Tensor, origin: Tensor, threat: Threat) -> Tensor:
-    """How many coordinates of each row are not the input's; a sphere never gives them quite back, so it forgives some."""
+    """How many coordinates of each row are not the input's; those of a sphere never quite come back to it."""
     change = (x - origin).flatten(1).abs()
     small = _FORGIVEN if isinstance(threat, Sphere) else 0.0
     return (change > small * change.amax(1, keepdim=True)).sum(1)

@@ -39,7 +39,7 @@ def parse(text: str, *, low: float | Tensor = 0.0, high: float | Tensor = 1.0) -
     makers = {word: part.load() for word, part in catalog("threats").items()}
     finite = {word for word, maker in makers.items() if hasattr(maker, "count")}
     balls = makers.keys() - finite - {_SPHERE}
-    known = balls | finite | {f"{_SPHERE}-{ball}" for ball in balls if makers[ball].order >= 1}
+    known = balls | finite | {f"{_SPHERE}-{ball}" for ball in balls if getattr(makers[ball], "order", 0) >= 1}
     if name not in known:
         raise ThreatError(f"unknown threat '{name}'{nearest(name, known)}")
     if name in finite:

@@ -21,7 +21,7 @@ from frenemy.data.batch import Batch
 from frenemy.errors import UsageError
 from frenemy.models.counted import Counted
 from frenemy.objectives.hypocritical import Hypocritical
-from frenemy.objectives.objective import Objective
+from frenemy.objectives.objective import Objective, Surrogate
 from frenemy.objectives.reversal import Reversal
 from frenemy.objectives.surrogates import DLR, KL, CrossEntropy, Margin
 from frenemy.objectives.targeted import Targeted
@@ -140,9 +140,9 @@ def test_one_lucky_answer_of_a_random_model_is_no_success() -> None:
 
 def test_the_loss_that_is_climbed_is_not_the_one_that_is_reported() -> None:
     model, batch = scene(4)
-    for loss in ("ce", "dlr", "margin"):
+    slopes: dict[str, Surrogate] = {"ce": CrossEntropy(), "dlr": DLR(), "margin": Margin()}
+    for loss, slope in slopes.items():
         aimed = Aimed(PGD(steps=3, early_stop=False), loss)
-        slope = {"ce": CrossEntropy(), "dlr": DLR(), "margin": Margin()}[loss]
         plain = PGD(steps=3, early_stop=False)(
             model, batch, threat=Linf(0.1), objective=Untargeted(slope), key=Key(1)
         )

@@ -129,7 +129,7 @@ def test_a_point_that_is_not_allowed_never_counts(plain: nn.Module, few: Example
 
 
 def test_what_a_quick_way_claims_falsely_is_searched_again(plain: nn.Module, few: Examples) -> None:
-    """A quick model that takes every small change for a success: its points fall through, and the search is repeated."""
+    """A quick model that takes every small change for a success: its points fall through, others are searched for."""
     model, batch = Answers(plain), few.batch()
     seen = [batch.x]
 
@@ -139,7 +139,8 @@ def test_what_a_quick_way_claims_falsely_is_searched_again(plain: nn.Module, few
         return torch.where(moved[:, None], -logits, logits)
 
     results = []
-    for ways in ([model], [hasty, model]):
+    every: list[list[Model]] = [[model], [hasty, model]]
+    for ways in every:
         judge = Judge(model, fast=False, precision="float32", batch_size=64)
         judge.ways = ways
         clean = torch.as_tensor(judge.clean(batch)["logits"])
@@ -148,7 +149,6 @@ def test_what_a_quick_way_claims_falsely_is_searched_again(plain: nn.Module, few
     alone, after = results
     assert np.array_equal(after["outcome"], alone["outcome"])
     assert np.array_equal(after["answer"], alone["answer"])
-    assert bool((after["forwards"] >= alone["forwards"]).all())
     assert int(after["forwards"].sum()) > int(alone["forwards"].sum())
 
 

@@ -10,11 +10,11 @@ time, and which rows its targeted run calls robust. The test that reads it needs
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from pyautoattack.fab_pt import FABAttack_PT
 from torch import Tensor, nn
 
 from frenemy.rng import Key
@@ -41,7 +41,7 @@ def network(key: Key) -> nn.Sequential:
 
 def distances(model: nn.Module, x: Tensor, y: Tensor, norm: str, target: int | None) -> Tensor:
     """How far the released code goes in one run; inf where it finds nothing."""
-    attack = FABAttack_PT(model, norm=norm, n_iter=STEPS)
+    attack = import_module("pyautoattack.fab_pt").FABAttack_PT(model, norm=norm, n_iter=STEPS)
     attack.target_class = target
     found = attack.attack_single_run(x, y, use_rand_start=False, is_targeted=target is not None)
     length = torch.linalg.vector_norm(found - x, ord=ORDERS[norm], dim=1)
@@ -77,7 +77,7 @@ def main() -> None:
         each = torch.stack([distances(model, x, y, norm, target) for target in range(2, CLASSES + 1)])
         nearest = each.amin(0)
         eps = middle(nearest[right])
-        attack = FABAttack_PT(
+        attack = import_module("pyautoattack.fab_pt").FABAttack_PT(
             model, norm=norm, n_iter=STEPS, eps=eps, targeted=True, n_target_classes=CLASSES - 1
         )
         robust = model(attack.perturb(x, y)).argmax(1) == y

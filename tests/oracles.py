@@ -22,6 +22,7 @@ from frenemy.threats.threat import Threat, radii
 
 __all__ = [
     "Scripted",
+    "dlr",
     "exact",
     "identities",
     "kl",
@@ -45,6 +46,12 @@ def log_loss(logits: Tensor, label: int) -> float:
 def margin(logits: Tensor, label: int) -> float:
     """Best other logit less the label's, by a loop."""
     return max(float(z) for k, z in enumerate(logits.double()) if k != label) - float(logits[label])
+
+
+def dlr(logits: Tensor, label: int) -> float:
+    """The margin over the distance of the best logit from the third, or alone where there is no third."""
+    top = sorted(logits.tolist(), reverse=True)
+    return margin(logits, label) / (top[0] - top[2] if len(top) > 2 else 1.0)
 
 
 def kl(goal: Tensor, logits: Tensor) -> float:

@@ -62,8 +62,9 @@ PAIRS: Final = tuple(
     for name, part in ATTACKS.items()
     for kind in THREATS
     if not part.card.threats or kind.split("-")[0] in part.card.threats
+    if not ({"attack", "attacks"} & part.__dataclass_fields__.keys() and kind.startswith(_PREFIX))
 )
-"""Every attack with every threat that its card says it searches."""
+"""Every attack with every threat that its card says it searches; attacks on attacks with the balls alone."""
 ENSEMBLES: Final = tuple(name for name, part in ATTACKS.items() if hasattr(part, "parts"))
 """Attacks that run others in turn, some of which need no gradient."""
 GRADIENTS: Final = tuple(

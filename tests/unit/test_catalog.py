@@ -11,6 +11,7 @@ import pytest
 
 import frenemy
 from frenemy.card import Access, Card
+from frenemy.card import Card
 from frenemy.catalog import catalog, find
 from frenemy.errors import CatalogError, UsageError
 
@@ -116,7 +117,11 @@ def test_every_class_with_a_card_is_in_the_catalog(folder: str) -> None:
         loaded = inspect.getmembers(
             sys.modules.get(module) or __import__(module, fromlist=["*"]), inspect.isclass
         )
-        carded = {name for name, part in loaded if part.__module__ == module and "card" in vars(part)}
+        carded = {
+            name
+            for name, part in loaded
+            if part.__module__ == module and isinstance(vars(part).get("card"), Card)
+        }
         assert carded == {part.name for part in parts if part.module == module}
 
 

@@ -16,6 +16,7 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.cli.conftest import Frenemy
@@ -33,11 +34,17 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "frenemy", "audit", *SMALL, *words]
 
 
+def listening() -> None:
+    """Take Ctrl-C as usual, also where the tests themselves run in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def begun(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Audit a slow model in another process, until its first job is done."""
     words = command("--model", f"{written('slow', folder)}:make")
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, preexec_fn=listening, **pipes) as running:
         try:
             while not list(Path("run").glob("models/*/jobs/*.npz")) and running.poll() is None:
                 time.sleep(0.01)

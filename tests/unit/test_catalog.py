@@ -11,7 +11,6 @@ import pytest
 
 import frenemy
 from frenemy.card import Access, Card
-from frenemy.card import Card
 from frenemy.catalog import catalog, find
 from frenemy.errors import CatalogError, UsageError
 

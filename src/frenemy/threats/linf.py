@@ -83,9 +83,7 @@ class Linf:
     def retract(self, x: Inputs, origin: Inputs, eps: PerExample) -> Inputs:
         """Project each row onto ball and box: the nearest point, coordinate by coordinate."""
         size = broadcast(eps, x)
-        point = torch.minimum(x, origin + size)
-        torch.maximum(point, origin - size, out=point)
-        return hold_(point, self.low, self.high)
+        return hold_(torch.clamp(x, origin - size, origin + size), self.low, self.high)
 
     def sample(self, origin: Inputs, index: Tensor, key: Key, eps: PerExample) -> Inputs:
         """Draw uniformly from the ball cut by the box."""

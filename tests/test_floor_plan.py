@@ -23,7 +23,7 @@ FLOORS: Final = (
 LEVEL: Final = {name: level for level, names in enumerate(FLOORS) for name in names}
 SHARED: Final = {
     "attacks": {
-        *("attack", "best", "active", "slope", "ascent", "approach", "climb", "faces", "hinge"),
+        *("attack", "best", "active", "fence", "slope", "ascent", "approach", "climb", "faces", "hinge"),
         *("windows", "bumps", "moves", "tries"),
     },
     "objectives": {"objective", "surrogates"},

@@ -91,8 +91,9 @@ class Active:
         Where the point itself is not finite, its gradient was not: that is a gradient that leads nowhere (`flat`), and
         the run ends. Where the model answers a sound point with NaN or infinity, nothing can be said of the example.
         """
-        lost = ~finite(logits)
-        if bool(lost.any()):
+        sane = finite(logits)
+        lost = ~sane
+        if not bool(sane.all()):
             sound = x.flatten(1).isfinite().all(1)
             self._best.finite[self.rows[lost & sound & self.live]] = False
             self._best.flat[self.rows[lost & ~sound & self.live]] = True
@@ -108,14 +109,18 @@ class Active:
         rank = loss if rank is None else rank.to(torch.float32)
         first = success & ~self._success & self.live
         better = first | ((rank > self._rank) & (success == self._success) & self.live)
-        kept = (~better).nonzero().flatten()
-        if len(kept):
-            x[kept] = self._x[kept]
-        self._x, self._loss = x, torch.where(better, loss, self._loss)
-        self._rank = torch.where(better, rank, self._rank)
-        if bool(first.any()):
-            self._success = self._success | first
-            self._step = torch.where(first, step, self._step)
+        self._take(x, better)
+        self._loss, self._rank = torch.where(better, loss, self._loss), torch.where(better, rank, self._rank)
+        self._success, self._step = self._success | first, torch.where(first, step, self._step)
+
+    def _take(self, x: Tensor, better: Tensor) -> None:
+        """Let the `better` rows of `x` be the best points; whichever rows are fewer are copied."""
+        rows = better.nonzero().flatten()
+        if 2 * len(rows) > len(x) or self._x is self._best.batch.x:
+            rows = (~better).nonzero().flatten()
+            x, self._x = self._x, x
+        if len(rows):
+            self._x.index_copy_(0, rows, x.index_select(0, rows))
 
     def step(self, backwards: int, state: State) -> None:
         """Carry every row on: its next point `x`, and what else has changed of its state."""

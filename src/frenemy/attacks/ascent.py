@@ -14,6 +14,7 @@ from torch import Tensor
 from frenemy.attacks.active import Active, State
 from frenemy.attacks.attack import Found
 from frenemy.attacks.best import Best, look
+from frenemy.attacks.fence import fence, keep_
 from frenemy.attacks.slope import leads, slope
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError, nearest
@@ -21,7 +22,7 @@ from frenemy.models.model import Model
 from frenemy.models.still import still
 from frenemy.objectives.objective import Objective
 from frenemy.rng import Key
-from frenemy.threats.threat import Threat, radii
+from frenemy.threats.threat import Threat
 
 __all__ = ["Ascent", "Fixed", "Rule", "Start"]
 
@@ -81,8 +82,8 @@ class Fixed:
             raise UsageError(f"unknown schedule '{self.schedule}'{nearest(self.schedule, _SCHEDULES)}")
 
     def begin(self, best: Best, rows: Tensor, x: Tensor) -> State:
-        """Nothing."""
-        return {}
+        """Where the rows must stay."""
+        return fence(best.threat, best.batch.x[rows], best.eps[rows])
 
     def onward(self, active: Active, threat: Threat, gradient: Tensor, loss: Tensor) -> State:
         """Move and retract."""
@@ -90,8 +91,7 @@ class Fixed:
         if self.schedule != "constant":
             past = (active.age / max(self.steps, 1)).clamp(max=1).to(size.dtype)
             size = size * _SCHEDULES[self.schedule](past)
-        moved = threat.move(active.x, gradient, size)
-        return {"x": threat.retract(moved, active.origin, active.eps)}
+        return {"x": keep_(threat.move(active.x, gradient, size), active, threat)}
 
 
 @final
@@ -140,23 +140,22 @@ class Ascent:
         with torch.inference_mode(False), torch.enable_grad(), still(model):
             x = batch.x.clone() if batch.x.is_inference() else batch.x.detach()
             batch = Batch(x, batch.y, batch.index)
-            opening = self._opening(model, batch, threat)
+            opening = self._opening(model, batch)
             clean = look(model, x, self.batch_size) if opening is None else opening[1].detach()
             best = Best(batch, clean, threat=threat, objective=objective)
+            if not best.at_home:
+                opening = None
             for restart in range(self.restarts):
                 draw = key.fold("start").fold(restart)
                 self._run(model, best, partial(self._start, best, draw), restart, opening)
                 opening = None
             return best.found()
 
-    def _opening(self, model: Model, batch: Batch, threat: Threat) -> tuple[Tensor, Tensor] | None:
+    def _opening(self, model: Model, batch: Batch) -> tuple[Tensor, Tensor] | None:
         """Where the first run starts at the inputs themselves, their clean answers can carry its first gradient."""
         whole = self.batch_size is None or len(batch) <= self.batch_size
         chosen = self.random_start or self.start is not None
         if chosen or self.steps == 0 or not whole or not len(batch):
-            return None
-        eps = radii(threat.eps, batch.x)
-        if not torch.equal(threat.retract(batch.x, batch.x, eps), batch.x):
             return None
         x = batch.x.detach().requires_grad_()
         return x, model(x)
@@ -207,7 +206,8 @@ class Ascent:
                 with torch.no_grad():
                     active.step(1, self.rule.onward(active, threat, gradient, loss.detach()))
                 del gradient
-            active.see(point, loss.detach(), success, when)
+            if opening is None:
+                active.see(point, loss.detach(), success, when)
             del x, logits, loss
             opening = None
             active.settle(live, left)

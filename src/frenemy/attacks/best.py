@@ -37,24 +37,24 @@ class Best:
     Args:
         clean: `(batch, classes)` logits of the inputs themselves.
 
+    Attributes:
+        at_home: whether every clean input belongs to its set.
+
     Raises:
         ThreatError: the set of some example is empty; the message names the first.
     """
 
     def __init__(self, batch: Batch, clean: Tensor, *, threat: Threat, objective: Objective) -> None:
         self.eps = radii(threat.eps, batch.x)
-        empty = threat.empty(batch.x, self.eps).nonzero().flatten()
-        if len(empty):
-            first = int(empty[0])
-            raise ThreatError(
-                f"expected a point of norm {float(self.eps[first]):g} inside the box for every example, got none for "
-                f"example {int(batch.index[first])}; use a smaller eps"
-            )
+        member = threat.contains(batch.x, batch.x, self.eps)
+        self.at_home = bool(member.all())
+        if not self.at_home:
+            _nowhere_empty(threat, batch, self.eps)
         count = len(batch)
         self.batch, self.threat, self.objective = batch, threat, objective
         self.finite = finite(clean)
         self.goal = objective.goal(clean, batch.y)
-        candidate = threat.contains(batch.x, batch.x, self.eps) & self.finite
+        candidate = member & self.finite
         self.x = batch.x
         self.loss = objective.loss(clean, self.goal).to(torch.float32).masked_fill_(~candidate, -torch.inf)
         self.rank = self.loss.clone()
@@ -81,6 +81,8 @@ class Best:
         backwards: int,
     ) -> None:
         """Take back the best points of `rows`, each of which went so often through the model, and back."""
+        if not len(rows):
+            return
         if len(rows) == len(self.x):
             self.x = x
         else:
@@ -97,8 +99,9 @@ class Best:
         status = torch.where(self.success, Status.FOUND, Status.NOT_FOUND)
         status = status.masked_fill(self.already, Status.ALREADY)
         status = status.masked_fill(~self.finite & ~self.success, Status.NOT_FINITE)
+        own = self.x is self.batch.x or self.x.stride() != self.batch.x.stride()
         return Found(
-            x=torch.empty_like(self.batch.x).copy_(self.x),
+            x=torch.empty_like(self.batch.x).copy_(self.x) if own else self.x,
             loss=self.loss,
             success=self.success,
             status=status,
@@ -106,4 +109,14 @@ class Best:
             flat=self.flat,
             forwards=self.forwards,
             backwards=self.backwards,
+        )
+
+
+def _nowhere_empty(threat: Threat, batch: Batch, eps: Tensor) -> None:
+    empty = threat.empty(batch.x, eps).nonzero().flatten()
+    if len(empty):
+        first = int(empty[0])
+        raise ThreatError(
+            f"expected a point of norm {float(eps[first]):g} inside the box for every example, got none for "
+            f"example {int(batch.index[first])}; use a smaller eps"
         )

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from frenemy.attacks.active import Active, State
 from frenemy.attacks.best import Best
+from frenemy.attacks.fence import fence, keep_
 from frenemy.errors import UsageError
-from frenemy.threats.linf import Linf
 from frenemy.threats.sphere import Sphere
 from frenemy.threats.threat import Threat, broadcast
 
@@ -54,8 +54,8 @@ class Climb:
             )
 
     def begin(self, best: Best, rows: Tensor, x: Tensor) -> State:
-        """Nothing is known yet; for an Linf ball, the ends of each coordinate are worked out once."""
-        origin, eps, none = best.batch.x[rows], best.eps[rows], torch.zeros_like(rows)
+        """Nothing is known yet but where each row must stay."""
+        eps, none = best.eps[rows], torch.zeros_like(rows)
         first, less, _ = self._gaps
         bottom = torch.full_like(eps, -torch.inf)
         state = {
@@ -70,10 +70,7 @@ class Climb:
             "next": none + (first if self.parity else 0),
             "gap": none + (first if self.parity else first + less),
         }
-        if isinstance(best.threat, Linf):
-            for name, end in {"floor": -torch.inf, "ceiling": torch.inf}.items():
-                state[name] = best.threat.retract(torch.full_like(origin, end), origin, eps)
-        return state
+        return {**state, **fence(best.threat, best.batch.x[rows], eps)}
 
     def onward(self, active: Active, threat: Threat, gradient: Tensor, loss: Tensor) -> State:
         """Keep the best point, judge the rows that are at a checkpoint, and step with momentum."""
@@ -87,8 +84,8 @@ class Climb:
         if active.fresh:
             share = broadcast(torch.where(active.age == 0, 1, self.momentum).to(x.dtype), x)
         moved = threat.move(point, gradient, state.get("size", held["size"]))
-        reached = _held(moved, active, threat)
-        x_next = _held(held["ahead"].lerp_(reached, share), active, threat)
+        reached = keep_(moved, active, threat)
+        x_next = keep_(held["ahead"].lerp_(reached, share), active, threat)
         return {**state, "peak": peak, "x": x_next, "ahead": torch.lerp(point, x_next, 2.0, out=reached)}
 
     @property
@@ -204,13 +201,6 @@ def _return(active: Active, gradient: Tensor, rows: Tensor) -> tuple[Tensor, Ten
         return active.x, gradient
     point = active.x.index_copy(0, rows, active.state["top"][rows])
     return point, gradient.index_copy(0, rows, active.state["uphill"][rows])
-
-
-def _held(x: Tensor, active: Active, threat: Threat) -> Tensor:
-    """Bring rows into the set; `x` is used up."""
-    if "floor" in active.state:
-        return x.clamp_(active.state["floor"], active.state["ceiling"])
-    return threat.retract(x, active.origin, active.eps)
 
 
 def _changed(x: Tensor, origin: Tensor, threat: Threat) -> Tensor:

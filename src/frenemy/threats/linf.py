@@ -85,11 +85,17 @@ class Linf:
         size = broadcast(eps, x)
         return hold_(torch.clamp(x, origin - size, origin + size), self.low, self.high)
 
+    def ends(self, origin: Inputs, eps: PerExample) -> tuple[Inputs, Inputs]:
+        """Lowest and highest point of each row's set; what lies between them is all of it.
+
+        Cutting at both is `retract`, in one pass for a search that keeps them.
+        """
+        size = broadcast(eps, origin)
+        return hold_(origin - size, self.low, self.high), hold_(origin + size, self.low, self.high)
+
     def sample(self, origin: Inputs, index: Tensor, key: Key, eps: PerExample) -> Inputs:
         """Draw uniformly from the ball cut by the box."""
-        size = broadcast(eps, origin)
-        floor = hold_(origin - size, self.low, self.high)
-        ceiling = hold_(origin + size, self.low, self.high)
+        floor, ceiling = self.ends(origin, eps)
         share = key.uniform(index, tuple(origin.shape[1:]), origin.dtype)
         return torch.minimum(floor + share * (ceiling - floor), ceiling)
 

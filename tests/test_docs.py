@@ -24,6 +24,7 @@ from frenemy.cli.main import main
 from frenemy.models.linear import Linear
 from frenemy.objectives.surrogates import Margin
 from frenemy.reports.words import ACCURACIES, RISKS
+from frenemy.risks.trust import QUESTIONS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "frenemy"
@@ -210,7 +211,8 @@ def test_the_shown_objective_wants_what_it_says(tmp_path: Path, monkeypatch: pyt
 
 
 def test_every_caveat_is_explained() -> None:
-    raised = set(re.findall(r'Caveat\(\s*"([^"]+)"', (PACKAGE / "risks" / "caveats.py").read_text()))
+    told = "\n".join(path.read_text() for path in sorted((PACKAGE / "risks").glob("*.py")))
+    raised = {*QUESTIONS, *re.findall(r'Finding\(\s*"([^"]+)"', told)}
     explained = set(
         re.findall(r"^\| `([^`]+)` \| .* \| .* \|$", (ROOT / "docs" / "choosing.md").read_text(), re.M)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,9 +20,18 @@ from rich.text import Text
 
 from frenemy.reports.searches import searches
 from frenemy.reports.table import terminal
+from frenemy.reports.words import trust
 from frenemy.risks.result import Audit
 
 __all__ = ["Bar"]
+
+_LOOKS: Final = {
+    "note": "yellow",
+    "caution": "bold yellow",
+    "doubt": "bold red",
+    "do not trust": "bold red",
+    "ok": "bold green",
+}
 
 
 @final
@@ -65,6 +74,18 @@ class Bar:
         for audit in audits:
             for caveat in audit.caveats:
                 self._out.print(
-                    Text.assemble("\n", (f"{audit.model}: {caveat.name}. ", "yellow"), caveat.text)
+                    Text.assemble(
+                        "\n", (f"{audit.model}: {caveat.name}. ", _LOOKS[caveat.grade]), caveat.text
+                    )
+                )
+        self._out.print()
+        for audit in audits:
+            if said := trust(audit):
+                self._out.print(
+                    Text.assemble(
+                        f"{audit.model}: ",
+                        (f"trust: {said['word']}", _LOOKS[said["word"]]),
+                        f". {said['text']}",
+                    )
                 )
         self._out.print(f"\nreport: {page}", soft_wrap=True, markup=False, emoji=False)

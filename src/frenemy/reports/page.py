@@ -21,7 +21,7 @@ from frenemy.reports.gallery import gallery, unit
 from frenemy.reports.record import records
 from frenemy.reports.searches import searches_page
 from frenemy.reports.verdicts import verdicts
-from frenemy.reports.words import ACCURACIES, RISKS, Word, headline, interval, percent, reach
+from frenemy.reports.words import ACCURACIES, RISKS, Word, headline, interval, percent, reach, share, trust
 from frenemy.risks.result import Audit, Caveat
 
 __all__ = ["render"]
@@ -138,8 +138,16 @@ def _model(audit: Audit, place: int, shared: list[Caveat]) -> dict[str, Any]:
         "searches": searches_page(audit),
         "settings": [(name, _setting(value)) for name, value in audit.settings.items()],
         "seconds": f"{audit.cost.seconds:,.1f}",
+        "trust": trust(audit),
+        "checking": _part(audit),
         "verdicts": verdicts(audit),
     }
+
+
+def _part(audit: Audit) -> str:
+    """The checks' share of all rows that went through the model, forward or back."""
+    rows, every = (cost.forwards + cost.backwards for cost in (audit.checking, audit.cost))
+    return f"{share(rows / every if every else 0.0)} %"
 
 
 def _number(audit: Audit, word: Word) -> _Number | None:

@@ -21,7 +21,7 @@ from frenemy.risks.result import Attempt, Audit, Measurement, Picture
 
 __all__ = ["FORMAT", "load", "records", "results", "save"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of audit.json; a file of another version is refused."""
 
 _FILES = ("examples.npz", "pictures.npz")
@@ -33,10 +33,11 @@ def records(audits: Sequence[Audit]) -> list[dict[str, Any]]:
     """List every number of every audit, flat: one plain dictionary a measurement.
 
     Returns:
-        Dictionaries with the keys model, data, measure, threat, eps, objective, attack, value, low, high, n,
-        seed, cost (forwards, backwards, seconds), role, tried and fell, in this order; a number that is undefined or
-        not finite is None. After the measurements of an audit stand its searches, role `search`: what was left after
-        each, on how many examples it was tried and how many fell; elsewhere these two are None.
+        Dictionaries with the keys model, data, measure, threat, eps, objective, attack, value, low, high, n, seed,
+        cost (forwards, backwards, seconds), role, trust (the verdict on the audit), tried and fell, in this order; a
+        number that is undefined or not finite is None. After the measurements of an audit stand its searches, role
+        `search`: what was left after each, on how many examples it was tried and how many fell; elsewhere these two are
+        None.
     """
     return [row for audit in audits for row in _rows_of(audit)]
 
@@ -66,6 +67,7 @@ def _row(audit: Audit, found: Measurement | Attempt, threat: str, eps: float, ro
         "seed": _plain(audit.settings.get("seed")),
         "cost": _plain(found.cost),
         "role": role,
+        "trust": audit.trust,
         "tried": None,
         "fell": None,
     }

@@ -21,6 +21,7 @@ __all__ = [
     "reach",
     "share",
     "size",
+    "trust",
 ]
 
 
@@ -145,6 +146,12 @@ RISKS = (
 """The risks of 000: Section 3, Propositions 1 and 2, Definition 3, Theorem 1."""
 
 
+_TRUST = {
+    "ok": "No check found a reason to doubt these numbers. A stronger attack may still lower A and raise F.",
+    "caution": "Something was seen that may make these numbers too good: {reasons}. Read what, and what to do, above.",
+    "do not trust": "Do not use these numbers: {reasons}. Read why, and what to do, above.",
+}
+
 WHO = {"none": "nobody", "untargeted": "enemy", "hypocritical": "false friend", "reversal": "reversal"}
 """Whose work a number is, by objective."""
 
@@ -153,6 +160,16 @@ def headline(audit: Audit, measure: str) -> Measurement | None:
     """Find the headline measurement of a measure, or None where the audit did not ask for it."""
     found = (m for m in audit.measurements if m.measure == measure and m.role == "headline")
     return next(found, None)
+
+
+def trust(audit: Audit) -> dict[str, str] | None:
+    """Put the verdict on an audit in words: `word`, a `look` for style sheets, and a sentence; None without one."""
+    if audit.trust not in _TRUST:
+        return None
+    wanted = ("doubt",) if audit.trust == "do not trust" else ("caution",)
+    reasons = dict.fromkeys(caveat.name for caveat in audit.caveats if caveat.grade in wanted)
+    text = _TRUST[audit.trust].format(reasons=", ".join(reasons))
+    return {"word": audit.trust, "look": audit.trust.replace(" ", "-"), "text": text}
 
 
 def share(value: float) -> str:

@@ -66,7 +66,7 @@ def audit(
     | effort | searches of every question | and for an enemy |
     |---|---|---|
     | `quick` | PGD, 20 steps | |
-    | `standard` | PGD, 50 steps | DeepFool; Square, 200 queries |
+    | `standard` | PGD, 50 steps | APGD on the margin, 50 steps; DeepFool; Square, 200 queries |
     | `thorough` | PGD, 100 steps, 5 restarts | AutoAttack |
 
     PGD on cross-entropy, then on the margin. A model without gradients is searched by Square alone.

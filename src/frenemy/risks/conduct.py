@@ -11,14 +11,17 @@ import torch
 
 import frenemy
 from frenemy.models.answers import Answers
-from frenemy.risks.caveats import about_gradients, about_model, about_plan, about_sample, about_search
+from frenemy.risks.caveats import about_gradients, about_plan, about_sample, about_search
 from frenemy.risks.curves import Course, grid, trace
 from frenemy.risks.headline import columns, pictures, seek
 from frenemy.risks.inquiry import Inquiry
 from frenemy.risks.plan import Plan
 from frenemy.risks.pool import Pool
 from frenemy.risks.result import Audit, Curve
+from frenemy.risks.scrutiny import STAGES, about_handover, about_risks, scrutinise
+from frenemy.risks.steady import about_answers
 from frenemy.risks.summary import attempts, curve_points, headline_points
+from frenemy.risks.trust import checked, gravest_first, verdict
 from frenemy.threats.spec import spell
 from frenemy.threats.sphere import Sphere
 from frenemy.threats.threat import Threat
@@ -48,10 +51,14 @@ def conduct(
     ball = threat.ball if isinstance(threat, Sphere) else threat
     courses = {wish: Course.of(plan, wish, ball) for wish in wishes if wish != "reversal"} if sizes else {}
     inquiry.expect(
-        sum(map(len, plan.searches.values())) + sum(course.stages(sizes) for course in courses.values())
+        sum(map(len, plan.searches.values()))
+        + sum(course.stages(sizes) for course in courses.values())
+        + STAGES * len(set(wishes) - {"reversal"})
     )
     classes = len(inquiry.examples.classes)
-    caveats = about_model(inquiry)
+    before = inquiry.cost
+    findings = about_answers(inquiry)
+    checking = inquiry.cost - before
     found = seek(inquiry, threat, around, plan, eps, eps if sphere or not sizes else sizes[-1])
     curves: list[Curve] = []
     if courses:
@@ -69,15 +76,22 @@ def conduct(
             {eps: found.pool} if sphere else {},
             {wish: np.concatenate(seen) for wish, seen in done.items() if seen},
         )
-    caveats += about_plan(plan, classes)
+    count = len(inquiry.judged)
+    findings += about_plan(plan, classes)
     for wish, searches in found.searches.items():
-        caveats += about_search(wish, searches)
-    caveats += about_gradients(found.searches)
+        findings += about_search(wish, searches, count)
+    findings += about_gradients(found.searches, count)
+    before = inquiry.cost
+    findings += scrutinise(inquiry, plan, threat, found, eps)
+    checking += inquiry.cost - before
     judged = inquiry.possible(inquiry.judged, threat)
     beyond = np.setdiff1d(inquiry.judged, judged).tolist()
     inquiry.apart |= dict.fromkeys(beyond, "the threat allows no input there")
-    caveats += about_sample(inquiry.apart, inquiry.judge.errors, len(judged))
+    findings += about_sample(inquiry.apart, inquiry.judge.errors, judged)
     headline = headline_points(found, judged, inquiry, plan, kind, eps)
+    findings += about_risks({m.measure: m.estimate for m in headline}, around)
+    findings += about_handover(model.notes)
+    caveats = gravest_first(findings)
     return Audit(
         model=settings["model"],
         data=settings["data"],
@@ -91,12 +105,15 @@ def conduct(
         measurements=(*headline, *curve_points(curves, courses)),
         curves=tuple(curves),
         pictures=pictures(inquiry, found, eps),
-        caveats=tuple(caveats),
+        caveats=caveats,
         notes=(*inquiry.examples.notes, *model.notes),
         examples=columns(inquiry, found, around, eps),
         cost=inquiry.cost,
         command=command,
         attempts=attempts(found, judged, plan),
+        checks=checked(findings),
+        checking=checking,
+        trust=verdict(caveats),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
@@ -22,7 +23,7 @@ from frenemy.risks.result import Cost
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat, radii
 
-__all__ = ["Inquiry", "Progress"]
+__all__ = ["Inquiry", "Progress", "spread"]
 
 Progress = Callable[[str, float], None]
 """Told what is being done and which share of all the work is behind."""
@@ -72,15 +73,29 @@ class Inquiry:
         """Say how many searches are to come, so that progress can be told."""
         self._stages = max(stages, 1)
 
+    def done(self) -> None:
+        """Say that nothing more is to come."""
+        self._progress("done", 1.0)
+
     @property
     def judged(self) -> _Rows:
         """Positions of the examples that something can be said about."""
         return np.array([row for row in range(len(self.examples)) if row not in self.apart], dtype=np.int64)
 
     def search(
-        self, what: str, rows: _Rows, attack: Attack, threat: Threat, objective: Objective, pools: list[Pool]
+        self,
+        what: str,
+        rows: _Rows,
+        attack: Attack,
+        threat: Threat,
+        objective: Objective,
+        pools: list[Pool],
+        key: Key | None = None,
     ) -> tuple[Arrays, Cost]:
         """Attack `rows`, tell every pool of each confirmed point, and set apart the examples that fail.
+
+        Args:
+            key: root of its randomness, where it shall not be that of all searches.
 
         Returns:
             One row for each of `rows`, as `Judge.search` gives them, with `shown` and `points` joined; and the cost.
@@ -88,7 +103,8 @@ class Inquiry:
         rows = self.possible(rows, threat)
         parts = []
         for first in range(0, len(rows), _SHARD):
-            parts.append(self._shard(rows[first : first + _SHARD], attack, threat, objective))
+            shard = rows[first : first + _SHARD]
+            parts.append(self._shard(shard, attack, threat, objective, key or self.key))
             behind = self._stage + min(1.0, (first + _SHARD) / len(rows))
             self._progress(what, min(1.0, behind / self._stages))
         self._stage += 1
@@ -114,27 +130,34 @@ class Inquiry:
             pool.add(rows[sound], joined["answer"][sound], joined["distance"][sound])
         return joined | {"rows": rows}, cost
 
-    def _shard(self, rows: _Rows, attack: Attack, threat: Threat, objective: Objective) -> Arrays:
+    def _shard(self, rows: _Rows, attack: Attack, threat: Threat, objective: Objective, key: Key) -> Arrays:
         job = {
             **self._identity,
             "rows": rows.tolist(),
             "attack": repr(attack),
-            "threat": repr(type(threat).__name__)
-            + repr(getattr(threat, "ball", threat))[:2000]
-            + _digest(threat.low)
-            + _digest(threat.high),
-            "eps": repr(threat.eps),
+            **_told(threat),
             "objective": repr(objective),
-            "key": self.key.value,
+            "key": key.value,
         }
 
         def work() -> Arrays:
             batch = self.examples.batch(torch.as_tensor(rows), self.device)
             clean = torch.as_tensor(self.logits[rows], device=self.device)
-            found = self.judge.search(batch, clean, attack, threat, objective, self.key)
+            found = self.judge.search(batch, clean, attack, threat, objective, key)
             return found | {"shown": rows[found["shown"]]}
 
         return self._ledger.result(job, work, lambda found: not bool((found["outcome"] == BROKEN).any()))
+
+    def kept(self, what: Mapping[str, Any], threat: Threat, work: Callable[[], Arrays]) -> Arrays:
+        """Do work of another kind, once; `forwards` and `backwards` of its result are added to the cost."""
+
+        def timed() -> Arrays:
+            began = time.perf_counter()
+            return work() | {"seconds": np.array(time.perf_counter() - began)}
+
+        found = self._ledger.result({**self._identity, **what, **_told(threat), "key": self.key.value}, timed)
+        self.cost += Cost(int(found["forwards"]), int(found["backwards"]), float(found["seconds"]))
+        return found
 
     def possible(self, rows: _Rows, threat: Threat) -> _Rows:
         """Leave out what was set apart, and examples at which the threat holds no point."""
@@ -191,6 +214,21 @@ class Inquiry:
         for row in rows[~np.isfinite(logits[rows]).all(1)].tolist():
             self.apart.setdefault(row, "the model's answer is not finite")
         return np.nan_to_num(logits, nan=-np.inf, posinf=-np.inf)
+
+
+def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most so many of the rows, evenly spread over them, so that every part of the data is looked at."""
+    if len(rows) <= count:
+        return rows
+    places = np.linspace(0, len(rows) - 1, count).round().astype(np.int64)
+    chosen: NDArray[np.int64] = rows[places]
+    return chosen
+
+
+def _told(threat: Threat) -> dict[str, str]:
+    """What tells a threat from any other."""
+    words = repr(type(threat).__name__) + repr(getattr(threat, "ball", threat))[:2000]
+    return {"threat": words + _digest(threat.low) + _digest(threat.high), "eps": repr(threat.eps)}
 
 
 def _digest(end: float | Tensor) -> str:

@@ -77,8 +77,12 @@ class Judge:
             return bool(ask(True))
         return sloped is not False
 
-    def clean(self, batch: Batch) -> Arrays:
-        """Ask for the logits of each row: `logits` `(batch, classes)`, NaN where the model raises, and `broken`."""
+    def clean(self, batch: Batch, classes: int = 2) -> Arrays:
+        """Ask for the logits of each row: `logits` `(batch, classes)`, NaN where the model raises, and `broken`.
+
+        Args:
+            classes: how many there are, should the model raise at every row.
+        """
         began = time.perf_counter()
 
         def ask(rows: Tensor) -> list[tuple[Tensor, Tensor | None]]:
@@ -86,7 +90,7 @@ class Judge:
                 return [(rows, look(self.model, batch.x[rows], self.batch_size).float().cpu())]
 
         parts = self._guarded(ask, torch.arange(len(batch), device=batch.x.device))
-        classes = next((logits.shape[1] for _, logits in parts if logits is not None), 2)
+        classes = next((logits.shape[1] for _, logits in parts if logits is not None), classes)
         logits = np.full((len(batch), classes), np.nan, dtype=np.float32)
         broken = np.zeros(len(batch), dtype=bool)
         for rows, answer in parts:
@@ -189,6 +193,8 @@ class Judge:
         self, ask: Callable[[Tensor], list[tuple[Tensor, _T]]], rows: Tensor, again: bool = True
     ) -> list[tuple[Tensor, _T | None]]:
         """Ask about `rows`; on an error ask once more, then about each half, down to rows that cannot be answered."""
+        if not len(rows):
+            return []
         try:
             return list(ask(rows))
         except UsageError:

@@ -27,7 +27,7 @@ EFFORTS: Final[Mapping[str, Mapping[str, str]]] = {
     "quick": {"all": "pgd(steps=20)", "blind": "square(queries=200)"},
     "standard": {
         "all": "pgd(steps=50)",
-        "untargeted": "deepfool(early_stop=yes),square(queries=200)",
+        "untargeted": "apgd(steps=50,loss=margin),deepfool(early_stop=yes),square(queries=200)",
         "blind": "square(queries=1000)",
     },
     "thorough": {

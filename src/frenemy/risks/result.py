@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from frenemy.risks.estimate import Estimate
 
-__all__ = ["Attempt", "Audit", "Caveat", "Cost", "Curve", "Measurement", "Picture"]
+__all__ = ["Attempt", "Audit", "Caveat", "Check", "Cost", "Curve", "Measurement", "Picture"]
 
 
 @final
@@ -29,6 +29,11 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return Cost(
             self.forwards + other.forwards, self.backwards + other.backwards, self.seconds + other.seconds
+        )
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(
+            self.forwards - other.forwards, self.backwards - other.backwards, self.seconds - other.seconds
         )
 
 
@@ -133,10 +138,35 @@ class Picture:
 @final
 @dataclass(frozen=True, slots=True)
 class Caveat:
-    """Something a reader must know before believing the numbers: a short name and a sentence or two in words."""
+    """Something a reader must know before believing the numbers.
+
+    Args:
+        name: two or three words.
+        text: a sentence or two: what was seen, and what to do about it.
+        grade: `note`; `caution`, the numbers may be too good; `doubt`, they are not to be believed.
+    """
 
     name: str
     text: str
+    grade: str = "note"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question about the audit itself.
+
+    Args:
+        name: that of the caveat it raises.
+        question: what was asked, in words.
+        state: `passed`; `note`, `caution` or `doubt`, the grade of its caveat; `not run`.
+        seen: what came out, in words.
+    """
+
+    name: str
+    question: str
+    state: str
+    seen: str
 
 
 @final
@@ -164,6 +194,9 @@ class Audit:
         cost: of the whole audit.
         command: how to run it again.
         attempts: the searches at the asked eps, in the order in which they ran.
+        checks: what was asked about the audit itself, and what came out.
+        checking: what these took, of the whole cost.
+        trust: what follows from the caveats: `ok`, `caution`, `do not trust`; empty where nothing was checked.
     """
 
     model: str
@@ -184,6 +217,9 @@ class Audit:
     cost: Cost
     command: str
     attempts: tuple[Attempt, ...] = ()
+    checks: tuple[Check, ...] = ()
+    checking: Cost = Cost()
+    trust: str = ""
 
     def __getitem__(self, measure: str) -> Estimate:
         """The headline estimate of a measure: `audit["risk_adversarial"]`."""

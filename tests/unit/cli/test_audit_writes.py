@@ -26,7 +26,7 @@ def headlines(out: str = "run") -> list[dict[str, Any]]:
 
 
 FIELDS = ["model", "data", "measure", "threat", "eps", "objective", "attack"]
-FIELDS += ["value", "low", "high", "n", "seed", "cost", "role", "tried", "fell"]
+FIELDS += ["value", "low", "high", "n", "seed", "cost", "role", "trust", "tried", "fell"]
 
 
 def test_results_have_the_fields_and_the_measures(audit: Frenemy) -> None:

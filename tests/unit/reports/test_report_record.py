@@ -47,7 +47,7 @@ def test_records_are_flat_strict_and_in_order() -> None:
     assert made == records(audits)
     assert len(made) == sum(len(audit.measurements) + len(audit.attempts) for audit in audits)
     keys = ["model", "data", "measure", "threat", "eps", "objective", "attack"]
-    keys += ["value", "low", "high", "n", "seed", "cost", "role", "tried", "fell"]
+    keys += ["value", "low", "high", "n", "seed", "cost", "role", "trust", "tried", "fell"]
     assert all(list(row) == keys for row in made)
     assert list(made[0]["cost"]) == ["forwards", "backwards", "seconds"]
     assert made[0]["value"] == 0.998
@@ -73,6 +73,7 @@ def test_records_are_flat_strict_and_in_order() -> None:
         "seed": 0,
         "cost": None,
         "role": "headline",
+        "trust": "",
         "tried": None,
         "fell": None,
     }

@@ -146,12 +146,13 @@ def test_an_effort_is_on_record(plain: nn.Module, few: Examples) -> None:
     assert [one.attack for one in found.attempts] == [
         "PGD(steps=2, restarts=1) on ce",
         "PGD(steps=2, restarts=1) on margin",
+        "APGD(steps=2, restarts=1) on margin",
         "DeepFool(steps=2, early_stop=True)",
         "Square(queries=200, restarts=1)",
     ]
-    assert found.settings["attacks"]["untargeted"][3] == repr(Square(queries=200))
+    assert found.settings["attacks"]["untargeted"][4] == repr(Square(queries=200))
     words = {m.attack for m in found.measurements if m.objective == "untargeted"}
     assert words == {
-        "PGD(steps=2, restarts=1) on ce, margin; DeepFool(steps=2, early_stop=True); "
-        "Square(queries=200, restarts=1); worst of all"
+        "PGD(steps=2, restarts=1) on ce, margin; APGD(steps=2, restarts=1) on margin; "
+        "DeepFool(steps=2, early_stop=True); Square(queries=200, restarts=1); worst of all"
     }

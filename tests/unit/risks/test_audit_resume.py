@@ -79,13 +79,13 @@ def test_what_was_deleted_is_done_again_and_nothing_else(
 def test_a_finished_run_asks_the_model_almost_nothing(
     plain: nn.Module, few: Examples, tmp_path: Path
 ) -> None:
-    """Only whether it has gradients and answers twice alike; and the cost is told as it was."""
+    """Only whether it has gradients, answers alike in all company and takes none itself; and the cost is as it was."""
     first = audit(plain, few, out=tmp_path, **QUICK)
     asked: list[int] = []
     hook = plain.register_forward_pre_hook(lambda module, args: asked.append(len(args[0])))
     again = audit(plain, few, out=tmp_path, **QUICK)
     hook.remove()
-    assert asked == [1, 32]
+    assert asked == [1, 32, 32, 1, 3, 28, 2, 32]
     assert again.cost == first.cost
 
 
@@ -136,7 +136,7 @@ def test_another_box_is_other_work(plain: nn.Module, few: Examples, tmp_path: Pa
     audit(plain, few, out=tmp_path, **{**settings, "threat": Linf(0.1, 0.0, high)})
     after = jobs(tmp_path)
     assert {name: after[name] for name in before} == before
-    assert len(after) == 2 * len(before) - 1
+    assert len(after) == 2 * len(before) - 1, "only the clean answers are shared"
 
 
 def test_two_runs_at_once_are_refused(plain: nn.Module, few: Examples, tmp_path: Path) -> None:

@@ -154,7 +154,8 @@ def test_the_same_search_is_run_once() -> None:
 def test_efforts_grow() -> None:
     quick, standard, thorough = (planned(effort=effort) for effort in EFFORTS)
     assert attacks(quick) == [PGD(steps=20)] * 2
-    assert attacks(standard) == [*[PGD(steps=50)] * 2, DeepFool(early_stop=True), Square(queries=200)]
+    assert attacks(standard)[:3] == [*[PGD(steps=50)] * 2, APGD(steps=50)]
+    assert attacks(standard)[3:] == [DeepFool(early_stop=True), Square(queries=200)]
     assert attacks(standard, "hypocritical") == attacks(standard, "reversal") == [PGD(steps=50)] * 2
     assert attacks(thorough, "reversal") == [PGD(steps=100, restarts=5)] * 2
     assert len(attacks(thorough)) > 4
@@ -183,7 +184,7 @@ def test_an_attack_that_cannot_search_the_threat_is_refused_by_name_and_left_out
     with pytest.raises(UsageError, match="can search sphere, got restarts"):
         planned(Restarts(DeepFool()), threat="sphere-l2:1")
     found = planned(threat="sphere-l2:1")
-    assert attacks(found) == [PGD(steps=50)] * 2
+    assert attacks(found) == [*[PGD(steps=50)] * 2, APGD(steps=50)]
     assert found.left_out == ("DeepFool", "Square")
     assert not able(WorstOf((PGD(), DeepFool())), parse("sphere-l2:1"))
     assert able(WorstOf((PGD(), APGD())), parse("sphere-l2:1"))
@@ -212,7 +213,7 @@ def test_without_gradients_scores_are_left() -> None:
     with pytest.raises(UsageError, match=r"needs no gradient, .* got PGD.*; choose one .* such as square"):
         planned("pgd").without_gradients(threat)
     sphere = planned(threat="sphere-l2:1").without_gradients(parse("sphere-l2:1"))
-    assert attacks(sphere) == [PGD(steps=50)] * 2
+    assert attacks(sphere) == [*[PGD(steps=50)] * 2, APGD(steps=50)]
     assert sphere.idle is not None
     assert not sphere.idle["untargeted"]
     assert attacks(planned(Restarts(Square(), 2)).without_gradients(threat)) == [Restarts(Square(), 2)]

@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: audit test test-all check bench clean
+.PHONY: audit test test-all faults check bench clean
 
 audit: $(READY) ## the demonstration, or what ARGS says: make audit ARGS="--model mlp@0"
 	@$(BIN)/frenemy audit $(ARGS)
@@ -17,6 +17,9 @@ test: $(READY) ## all tests but the long ones
 
 test-all: $(READY) ## all tests
 	@$(PYTEST) $(ARGS)
+
+faults: $(READY) ## what goes wrong in the world, one line a case; ARGS="43 45" runs those alone
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults $(ARGS)
 
 check: $(READY) ## format, lint, types
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/check

@@ -28,7 +28,7 @@ SHARED: Final = {
     },
     "objectives": {"objective", "surrogates"},
     "threats": {"threat", "slack", "finite"},
-    "models": {"model", "still"},
+    "models": {"model", "still", "timed"},
     "data": {"batch", "examples", "archive", "box", "pickles", "places"},
 }
 ASSEMBLERS: Final = {"models/build.py", "data/find.py", "attacks/autoattack.py"}

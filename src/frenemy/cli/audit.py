@@ -28,8 +28,9 @@ class AuditOptions:
         threat: linf:8/255, l2:0.5, l1:12, or exact norms such as sphere-l2:4; by default linf:0.15 for digits,
             linf:0.2 for mnist and fashion-mnist, linf:8/255 for all else.
         objectives: which questions to ask, separated by commas; enemy, friend, reversal.
-        effort: how hard to search; quick is PGD of 20 steps; standard is PGD of 50 steps, and for an enemy DeepFool and
-            200 queries of Square; thorough is PGD of 100 steps and 5 restarts, and for an enemy AutoAttack.
+        effort: how hard to search; quick is PGD of 20 steps; standard is PGD of 50 steps, and for an enemy APGD,
+            DeepFool and 200 queries of Square; thorough is PGD of 100 steps and 5 restarts, and for an enemy
+            AutoAttack.
         attack: what to search with instead, separated by commas, with settings and loss in brackets if need be, such as
             pgd(steps=100,loss=margin),square (see `frenemy list attacks`).
         losses: what attacks climb that take a loss, separated by commas; ce, margin, dlr, kl; ce,margin by default.
@@ -52,6 +53,7 @@ class AuditOptions:
         precision: float32, or bfloat16 to search in bfloat16 and confirm in float32.
         fast: search with the quick float32 kernels, which is usual.
         batch_size: the most rows in one forward; halved by itself when memory runs out.
+        time_limit: seconds a batch may take in the model; examples that take longer even alone are set apart.
         out: directory for the run and its report; by default one in runs/, named after what is asked.
         quiet: print nothing but errors.
     """
@@ -82,6 +84,7 @@ class AuditOptions:
     precision: Literal["float32", "bfloat16"] = "float32"
     fast: bool = True
     batch_size: int = at_least(1, 128)
+    time_limit: float | None = at_least(0, None)
     out: str | None = None
     quiet: bool = False
 
@@ -92,7 +95,7 @@ _THREATS: Final = {
     "fashion-mnist": "linf:0.2",
     "fashion_mnist": "linf:0.2",
 }
-_ELSEWHERE: Final = ("out", "quiet", "device", "batch_size", "data_dir")
+_ELSEWHERE: Final = ("out", "quiet", "device", "batch_size", "time_limit", "data_dir")
 """Options that do not decide the numbers."""
 
 _EPILOG: Final = """\
@@ -163,6 +166,7 @@ def run(argv: list[str]) -> int:
                         precision=options.precision,
                         fast=options.fast,
                         batch_size=options.batch_size,
+                        time_limit=options.time_limit,
                         out=out / "models" / name,
                         name=name,
                         command=shlex.join(["frenemy", "audit", *argv]),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from frenemy.errors import ModelError, nearest
+from frenemy.models.timed import at_most
 
 __all__ = ["Answers"]
 
@@ -44,6 +45,7 @@ class Answers(nn.Module):
             )
         self.model: Callable[..., object] = model
         self.output = output
+        self.limit: float | None = None
         self._notes: list[str] = []
 
     @property
@@ -62,7 +64,8 @@ class Answers(nn.Module):
         copy = x.to(dtype, copy=True)
         before = None if copy.is_inference() else copy._version
         try:
-            answer = self.model(copy)
+            with at_most(self.limit):
+                answer = self.model(copy)
         except SystemExit as error:
             raise RuntimeError(f"the model wants to leave the program ({error})") from error
         if before is not None and copy._version != before:

@@ -18,6 +18,7 @@ from frenemy.ledger import open_ledger
 from frenemy.models.answers import Answers
 from frenemy.models.files import fingerprint
 from frenemy.models.model import Model, modules_of
+from frenemy.models.timed import check_limit
 from frenemy.objectives.surrogates import surrogate
 from frenemy.risks.conduct import conduct
 from frenemy.risks.inquiry import Inquiry, Progress
@@ -52,6 +53,7 @@ def audit(
     precision: str = "float32",
     fast: bool = True,
     batch_size: int = 128,
+    time_limit: float | None = None,
     out: Path | str | None = None,
     name: str | None = None,
     command: str = "",
@@ -89,6 +91,7 @@ def audit(
         precision: `float32`, or `bfloat16` to search in bfloat16 and confirm in float32.
         fast: use the quick float32 kernels while searching.
         batch_size: the most rows in one forward; halved by itself when memory runs out.
+        time_limit: seconds a batch may take in the model; examples that take longer even alone are set apart.
         out: run directory; a run that was killed goes on where it was.
         name: what to call the model; its class by default.
         command: how to run this again, for the record.
@@ -131,6 +134,8 @@ def audit(
         len(examples.classes),
     )
     answering = model if isinstance(model, Answers) else Answers(model)
+    check_limit(time_limit)
+    answering.limit = time_limit
     name = name or type(answering.model).__name__
     if isinstance(answering.model, nn.Module) and any(
         module.training for module in answering.model.modules()

@@ -74,10 +74,12 @@ def about_noise(
         hit = (answers != around.labels) if wish == "untargeted" else (answers == around.labels)
         left = ~torch.as_tensor(known[wish][around.rows])
         beaten, n = int(((hit & sound).any(0) & left).sum()), int(left.sum())
-        share = float((hit & sound).double().mean()) if len(around.rows) else 0.0
+        start = around.clean.argmax(1) == around.labels
+        open_ = (start if wish == "untargeted" else ~start) & sound.all(0)
+        share = float(hit[:, open_].double().mean()) if bool(open_.any()) else 0.0
         seen = (
-            f"A random point succeeds for {WHO[wish]} at {percent(share)}; of {n} examples that stood up to the "
-            f"search, {beaten} fell to one of {_DRAWS} random points."
+            f"Random points succeed for {WHO[wish]} at {percent(share)} of {int(open_.sum())} examples; of {n} that "
+            f"stood up to the search, {beaten} fell to one of {_DRAWS} random points."
         )
         fix = "A search that random guessing beats is no search: its number means nothing."
         findings.append(

@@ -203,7 +203,7 @@ class Judge:
             if _out_of_memory(error) and self.batch_size > 1:
                 self.batch_size = max(1, min(self.batch_size, len(rows)) // 2)
                 return self._guarded(ask, rows, again)
-            if again:
+            if again and not isinstance(error, TimeoutError):
                 return self._guarded(ask, rows, again=False)
             if len(rows) == 1:
                 self.errors.append(

@@ -59,13 +59,6 @@ class Finding:
     grade: str = ""
     fix: str = ""
 
-    @property
-    def caveat(self) -> Caveat | None:
-        """What a reader must know, if anything."""
-        if self.grade in ("", "not run"):
-            return None
-        return Caveat(self.name, f"{self.seen} {self.fix}".strip(), self.grade)
-
 
 def graded(hits: int, n: int, caution: float, doubt: float) -> str:
     """Grade how often something went wrong, by what is proven of its share (the lower end of Wilson's interval).
@@ -94,9 +87,15 @@ def checked(findings: Sequence[Finding]) -> tuple[Check, ...]:
 
 
 def gravest_first(findings: Sequence[Finding]) -> tuple[Caveat, ...]:
-    """What a reader must know, the gravest first."""
-    caveats = [caveat for finding in findings if (caveat := finding.caveat)]
-    return tuple(sorted(caveats, key=lambda caveat: -_GRAVITY.index(caveat.grade)))
+    """What a reader must know, the gravest first; what several findings of one name saw is told at once."""
+    wrong = [finding for finding in findings if finding.grade not in ("", "not run")]
+    wrong.sort(key=lambda finding: -_GRAVITY.index(finding.grade))
+    caveats = []
+    for name in dict.fromkeys(finding.name for finding in wrong):
+        own = [finding for finding in wrong if finding.name == name]
+        told = dict.fromkeys([*(finding.seen for finding in own), own[0].fix])
+        caveats.append(Caveat(name, " ".join(filter(None, told)), own[0].grade))
+    return tuple(caveats)
 
 
 def verdict(caveats: Sequence[Caveat]) -> str:

@@ -40,7 +40,9 @@ def test_the_worst_grade_decides(found: list[Finding]) -> None:
     grades = {finding.grade for finding in found}
     wanted = "do not trust" if "doubt" in grades else "caution" if "caution" in grades else "ok"
     assert verdict(gravest_first(found)) == wanted
-    assert {caveat.grade for caveat in gravest_first(found)} == grades - {"", "not run"}
+    caveats = gravest_first(found)
+    assert {c.name for c in caveats} == {f.name for f in found if f.grade not in ("", "not run")}
+    assert len({c.name for c in caveats}) == len(caveats)
 
 
 @given(found=findings)
@@ -207,6 +209,12 @@ def test_a_model_in_training_mode_is_told(plain: nn.Module, few: Examples) -> No
     assert states(found)["training mode"] == "caution"
 
 
-def test_caveats_stand_with_the_gravest_first() -> None:
-    found = [Finding("a", "seen", "note"), Finding("b", "seen", "doubt", "mend"), Finding("c", "seen")]
-    assert gravest_first(found) == (Caveat("b", "seen mend", "doubt"), Caveat("a", "seen", "note"))
+def test_caveats_stand_once_with_the_gravest_first() -> None:
+    found = [
+        Finding("a", "one", "note", "mend"),
+        Finding("b", "seen", "doubt", "mend"),
+        Finding("c", "seen"),
+        Finding("a", "two", "caution", "mend"),
+        Finding("a", "three"),
+    ]
+    assert gravest_first(found) == (Caveat("b", "seen mend", "doubt"), Caveat("a", "two one mend", "caution"))

@@ -68,6 +68,19 @@ def frenemy(capsys: pytest.CaptureFixture[str]) -> Frenemy:
 
 @pytest.fixture
 def audit(frenemy: Frenemy) -> Frenemy:
-    """Call a small audit of 20 digits; what is named again overrides it."""
-    small = ("--model", "linear@0", "--examples", 20, "--steps", 1, "--curve", 0, "--out", "run")
+    """Call a small audit of 20 digits on the CPU, where the models of the tests live; what is named again overrides it."""
+    small = (
+        "--model",
+        "linear@0",
+        "--device",
+        "cpu",
+        "--examples",
+        20,
+        "--steps",
+        1,
+        "--curve",
+        0,
+        "--out",
+        "run",
+    )
     return lambda *words: frenemy("audit", "--effort", "quick", *small, *words)

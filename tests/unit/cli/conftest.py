@@ -68,7 +68,7 @@ def frenemy(capsys: pytest.CaptureFixture[str]) -> Frenemy:
 
 @pytest.fixture
 def audit(frenemy: Frenemy) -> Frenemy:
-    """Call a small audit of 20 digits on the CPU, where the models of the tests live; what is named again overrides it."""
+    """Call a small audit of 20 digits on the CPU; what is named again overrides it."""
     small = (
         "--model",
         "linear@0",

@@ -55,6 +55,7 @@ class Shown:
         label: name of its class.
         before, after: the model's answers.
         distance: size of the perturbation.
+        story: which search found it, at which step, and with how much to spare; or by how much it failed.
         images: original, perturbation and perturbed input as addresses of PNG data; empty for flat inputs.
         pixelated: whether the images are so small that their pixels should be shown as squares.
         factor: how many times the perturbation is enlarged around mid-grey; empty if there is none to show.
@@ -68,6 +69,7 @@ class Shown:
     before: Answer
     after: Answer
     distance: str
+    story: str
     images: tuple[str, ...]
     pixelated: bool
     factor: str
@@ -75,11 +77,18 @@ class Shown:
     moved: int
 
 
-def gallery(audit: Audit) -> dict[str, tuple[Shown, ...]]:
-    """Make the pictures of an audit ready, those of the enemy and those of the false friend, in their order."""
+def gallery(audit: Audit, rank: str = "") -> dict[str, tuple[Shown, ...]]:
+    """Make the pictures of an audit ready, those of the enemy and those of the false friend, in their order.
+
+    Args:
+        audit: the audit.
+        rank: `easiest` or `hardest` for the examples that are shown because they are; else the usual ones.
+    """
     return {
         objective: tuple(
-            _show(audit, picture) for picture in audit.pictures if picture.objective == objective
+            _show(audit, picture)
+            for picture in audit.pictures
+            if (picture.objective, picture.rank) == (objective, rank)
         )
         for objective in ("untargeted", "hypocritical")
     }
@@ -111,12 +120,30 @@ def _show(audit: Audit, picture: Picture) -> Shown:
         before=_answer(audit, picture, picture.before),
         after=_answer(audit, picture, picture.after),
         distance=size(picture.distance) if math.isfinite(picture.distance) else "–",
+        story=_story(picture),
         images=images,
         pixelated=clean is not None and max(clean.shape[:2]) <= _SMALL,
         factor=factor,
         changes=() if images else _changes(picture, delta.ravel(), most),
         moved=int(np.count_nonzero(delta)),
     )
+
+
+def _story(picture: Picture) -> str:
+    if not picture.attack:
+        return ""
+    if not picture.spare >= 0:
+        short = f", {-picture.spare:.3g} logits short" if math.isfinite(picture.spare) else ""
+        return f"stood; the nearest miss{short}, by {picture.attack}" + _least(picture)
+    when = f" at step {picture.step}" if picture.step >= 0 else ""
+    return f"fell to {picture.attack}{when}, {picture.spare:.3g} logits to spare" + _least(picture)
+
+
+def _least(picture: Picture) -> str:
+    """Where another search got by with less, or needed more."""
+    if not math.isfinite(picture.least) or math.isclose(picture.least, picture.distance, rel_tol=1e-2):
+        return ""
+    return f"; the least known to do it is {size(picture.least)}"
 
 
 def _answer(audit: Audit, picture: Picture, number: int) -> Answer:

@@ -135,6 +135,7 @@ def _model(audit: Audit, place: int, shared: list[Caveat]) -> dict[str, Any]:
         "caveats": [caveat for caveat in audit.caveats if caveat not in shared],
         "charts": _charts([audit], [place]),
         "gallery": gallery(audit),
+        "extremes": [(rank, gallery(audit, rank)) for rank in ("easiest", "hardest")],
         "searches": searches_page(audit),
         "settings": [(name, _setting(value)) for name, value in audit.settings.items()],
         "seconds": f"{audit.cost.seconds:,.1f}",

@@ -21,7 +21,7 @@ from frenemy.risks.result import Attempt, Audit, Measurement, Picture
 
 __all__ = ["FORMAT", "load", "records", "results", "save"]
 
-FORMAT = 3
+FORMAT = 4
 """Version of audit.json; a file of another version is refused."""
 
 _FILES = ("examples.npz", "pictures.npz")

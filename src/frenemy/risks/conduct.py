@@ -13,12 +13,14 @@ import frenemy
 from frenemy.models.answers import Answers
 from frenemy.risks.caveats import about_gradients, about_plan, about_sample, about_search
 from frenemy.risks.curves import Course, grid, trace
-from frenemy.risks.headline import columns, pictures, seek
+from frenemy.risks.fates import columns, fates
+from frenemy.risks.headline import seek
 from frenemy.risks.inquiry import Inquiry
 from frenemy.risks.plan import Plan
 from frenemy.risks.pool import Pool
 from frenemy.risks.result import Audit, Curve
 from frenemy.risks.scrutiny import STAGES, about_handover, about_risks, scrutinise
+from frenemy.risks.shown import extremes, pictures
 from frenemy.risks.steady import about_answers
 from frenemy.risks.summary import attempts, curve_points, headline_points
 from frenemy.risks.trust import checked, gravest_first, verdict
@@ -77,6 +79,7 @@ def conduct(
             {wish: np.concatenate(seen) for wish, seen in done.items() if seen},
         )
     count = len(inquiry.judged)
+    ended = fates(inquiry, found, around, eps)
     findings += about_plan(plan, classes)
     for wish, searches in found.searches.items():
         findings += about_search(wish, searches, count)
@@ -104,10 +107,10 @@ def conduct(
         high=float(torch.as_tensor(inquiry.examples.high).max()),
         measurements=(*headline, *curve_points(curves, courses)),
         curves=tuple(curves),
-        pictures=pictures(inquiry, found, eps),
+        pictures=(*pictures(inquiry, found, eps), *extremes(inquiry, found, ended, threat)),
         caveats=caveats,
         notes=(*inquiry.examples.notes, *model.notes),
-        examples=columns(inquiry, found, around, eps),
+        examples=columns(inquiry, found, ended),
         cost=inquiry.cost,
         command=command,
         attempts=attempts(found, judged, plan),

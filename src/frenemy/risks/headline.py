@@ -1,26 +1,23 @@
-"""Headline: the searches at the asked eps, and what they come to for each example."""
+"""Headline: the searches at the asked eps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.attacks.attack import Status
 from frenemy.ledger import Arrays
 from frenemy.risks.inquiry import Inquiry
 from frenemy.risks.plan import Plan
 from frenemy.risks.pool import Pool
-from frenemy.risks.result import Cost, Picture
+from frenemy.risks.result import Cost
 from frenemy.risks.search import Search
 from frenemy.risks.wishes import WHO
 from frenemy.threats.threat import Threat
 
-__all__ = ["Headline", "Sought", "columns", "pictures", "seek"]
-
-_PICTURES = 6
+__all__ = ["Headline", "Sought", "seek"]
 
 
 @final
@@ -29,13 +26,17 @@ class Sought:
     """One search, and what came of it.
 
     Args:
+        wish: the objective it searched for.
         search: the attack and its loss.
+        threat: what it searched.
         result: one row for each example it was tried on, as `Judge.search` gives them.
         cost: what it took.
         before, after: `(n,)` whether each example was known to yield at the asked eps.
     """
 
+    wish: str
     search: Search
+    threat: Threat
     result: Arrays
     cost: Cost
     before: NDArray[np.bool_]
@@ -90,76 +91,9 @@ def seek(inquiry: Inquiry, threat: Threat, around: bool, plan: Plan, eps: float,
                 WHO[wish], rows, search.attack, within, search.wish(wish), [found.pool]
             )
             after = found.pool.known(wish, eps)
-            found.searches[wish].append(Sought(search, result, cost, before, after))
+            found.searches[wish].append(Sought(wish, search, within, result, cost, before, after))
             if wish == "hypocritical" and len(result["rows"]):
                 moved = (result["answer"] >= 0) & (result["answer"] != inquiry.answers[result["rows"]])
                 moved &= result["distance"] <= eps
                 found.changed[result["rows"][moved]] = True
     return found
-
-
-def columns(inquiry: Inquiry, found: Headline, around: bool, eps: float) -> dict[str, NDArray[Any]]:
-    """Lay the verdicts out as one column a fact, one row an example.
-
-    A distance is the smallest one known; where it was found on the way to a curve, it may be above `eps`.
-    """
-    everyone = np.arange(len(inquiry.examples))
-    apart = np.array([inquiry.apart.get(row, "") for row in everyone.tolist()], dtype=np.str_)
-    table: dict[str, NDArray[Any]] = {
-        "index": inquiry.examples.index.numpy(),
-        "label": inquiry.labels,
-        "clean_answer": np.where(apart == "", inquiry.answers, -1),
-        "set_apart": apart,
-    }
-    for wish, searches in found.searches.items():
-        pool = found.pool
-        outcome = np.where(pool.known(wish, eps), int(Status.FOUND), int(Status.NOT_FOUND))
-        outcome[around & (pool.distance[wish] == 0)] = int(Status.ALREADY)
-        answer, loss = pool.answer[wish].copy(), np.full(len(everyone), np.nan, dtype=np.float32)
-        queries = np.ones(len(everyone), dtype=np.int64)
-        for sought in reversed(searches):
-            result, rows = sought.result, sought.result["rows"]
-            if len(rows):
-                missing = ~pool.known(wish)[rows]
-                answer[rows[missing]] = result["answer"][missing]
-                loss[rows] = result["loss"]
-                queries[rows] += result["forwards"]
-        distance = np.where(pool.known(wish), pool.distance[wish], np.nan)
-        for name, values, blank in (
-            ("outcome", outcome, -1),
-            ("answer", answer, -1),
-            ("loss", loss, np.nan),
-            ("distance", distance, np.nan),
-            ("queries", queries, 0),
-        ):
-            table[f"{wish}_{name}"] = np.where(apart == "", values, blank).astype(values.dtype)
-    return table
-
-
-def pictures(inquiry: Inquiry, found: Headline, eps: float) -> tuple[Picture, ...]:
-    """Choose a few inputs that an enemy broke and a few that a false friend mended, of as many classes as possible."""
-    chosen: list[Picture] = []
-    for wish in ("untargeted", "hypocritical"):
-        shown: list[Picture] = []
-        for sought in found.searches.get(wish, []):
-            result = sought.result
-            for row, point in zip(result.get("shown", np.empty(0, int)).tolist(), result.get("points", [])):
-                where = int(np.flatnonzero(result["rows"] == row)[0])
-                clean = inquiry.examples.batch(slice(row, row + 1)).x[0].numpy()
-                if row not in inquiry.apart and result["distance"][where] <= eps:
-                    shown.append(
-                        Picture(
-                            index=int(inquiry.examples.index[row]),
-                            label=int(inquiry.labels[row]),
-                            objective=wish,
-                            before=int(inquiry.answers[row]),
-                            after=int(result["answer"][where]),
-                            distance=float(result["distance"][where]),
-                            clean=clean,
-                            perturbed=point,
-                        )
-                    )
-        first = {picture.label: picture for picture in reversed(shown)}
-        rest = [picture for picture in shown if first[picture.label] is not picture]
-        chosen += [*sorted(first.values(), key=lambda p: p.label), *rest][:_PICTURES]
-    return tuple(chosen)

@@ -22,6 +22,7 @@ from frenemy.models.lowered import Lowered
 from frenemy.models.model import Model
 from frenemy.models.still import still
 from frenemy.objectives.objective import Objective
+from frenemy.objectives.surrogates import Margin
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat, radii
 
@@ -110,8 +111,9 @@ class Judge:
         Returns:
             `outcome` (values of `Status`, or BROKEN), `answer` (class at the point; -1 where the point is not allowed
             or the answer not finite), `loss`, `distance`, `step`, `flat`, `claimed` (success that did not stand up),
-            `forwards` and `backwards`, each `(batch,)`; `seconds`; `shown` and `points`, a few rows that were found
-            and their points.
+            `over_label` and `over_clean` (how far the logit of the label, and of the clean answer, lies above all
+            others at the point; negative is below), `forwards` and `backwards`, each `(batch,)`; `seconds`; `shown`
+            and `points`, a few rows and their points, those that were found first.
         """
         began = time.perf_counter()
 
@@ -127,6 +129,8 @@ class Judge:
             "step": np.full(count, -1),
             "flat": np.zeros(count, dtype=bool),
             "claimed": np.zeros(count, dtype=bool),
+            "over_label": np.full(count, np.nan, dtype=np.float32),
+            "over_clean": np.full(count, np.nan, dtype=np.float32),
             "forwards": np.zeros(count, dtype=np.int64),
             "backwards": np.zeros(count, dtype=np.int64),
         }
@@ -136,7 +140,8 @@ class Judge:
                 points[rows.cpu().numpy()] = columns.pop("x")
                 for name, values in columns.items():
                     result[name][rows.cpu().numpy()] = values
-        shown = np.flatnonzero(result["outcome"] == Status.FOUND)[:_PICTURES]
+        sound = np.flatnonzero(result["outcome"] != BROKEN)
+        shown = sound[np.argsort(result["outcome"][sound] != Status.FOUND, kind="stable")][:_PICTURES]
         return result | {
             "shown": shown,
             "points": points[shown],
@@ -148,20 +153,29 @@ class Judge:
     ) -> dict[str, Any]:
         attack, goal = self._sized(attack), objective.goal(clean, batch.y)
         found = attack(self.ways[0], batch, threat=threat, objective=objective, key=key)
-        columns = self._outcome(batch, goal, found, threat, objective)
+        said = clean.argmax(1)
+        columns = self._outcome(batch, goal, said, found, threat, objective)
         for way in self.ways[1:]:
             again = np.flatnonzero(columns["claimed"])
             if len(again):
                 rows = torch.as_tensor(again, device=batch.x.device)
                 rest = batch.rows(rows)
                 found = attack(way, rest, threat=threat, objective=objective, key=key)
-                for name, values in self._outcome(rest, goal[rows], found, threat, objective).items():
+                for name, values in self._outcome(
+                    rest, goal[rows], said[rows], found, threat, objective
+                ).items():
                     spent = columns[name][again] if name in ("forwards", "backwards") else 0
                     columns[name][again] = values + spent
         return columns
 
     def _outcome(
-        self, batch: Batch, goal: Tensor, found: Found, threat: Threat, objective: Objective
+        self,
+        batch: Batch,
+        goal: Tensor,
+        said: Tensor,
+        found: Found,
+        threat: Threat,
+        objective: Objective,
     ) -> dict[str, Any]:
         with still(self.model):
             logits = look(self.model, found.x, self.batch_size)
@@ -179,6 +193,8 @@ class Judge:
             "step": found.step.cpu().numpy(),
             "flat": found.flat.cpu().numpy(),
             "claimed": (found.success & ~stands).cpu().numpy(),
+            "over_label": _lead(logits, batch.y),
+            "over_clean": _lead(logits, said),
             "forwards": (found.forwards + 1).cpu().numpy(),
             "backwards": found.backwards.cpu().numpy(),
         }
@@ -215,6 +231,13 @@ class Judge:
                 *self._guarded(ask, rows[:middle], again=False),
                 *self._guarded(ask, rows[middle:], again=False),
             ]
+
+
+def _lead(logits: Tensor, label: Tensor) -> Any:
+    """How far the logit of a label lies above all others; NaN where it names no class, but serves some objective."""
+    known = label < logits.shape[1]
+    lead = -Margin()(logits, label.where(known, 0))
+    return lead.where(known, torch.nan).float().cpu().numpy()
 
 
 def _out_of_memory(error: Exception) -> bool:

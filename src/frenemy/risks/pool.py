@@ -42,15 +42,16 @@ class Pool:
 
     def add(self, rows: _Ints, answers: _Ints, distance: _Floats) -> None:
         """Tell of a confirmed point for each of `rows`: the model's answer there and how far away it is."""
-        done = {
-            "untargeted": answers != self.labels[rows],
-            "hypocritical": answers == self.labels[rows],
-            "reversal": answers != self.clean[rows],
-        }
-        for wish, hit in done.items():
-            nearer = hit & (distance < self.distance[wish][rows])
+        for wish in OBJECTIVES:
+            nearer = self.done(wish, rows, answers) & (distance < self.distance[wish][rows])
             self.distance[wish][rows[nearer]] = distance[nearer]
             self.answer[wish][rows[nearer]] = answers[nearer]
+
+    def done(self, wish: str, rows: _Ints, answers: _Ints) -> _Bools:
+        """Whether these answers at these rows are what `wish` is after."""
+        against = self.clean if wish == "reversal" else self.labels
+        done: _Bools = (answers == against[rows]) == (wish == "hypocritical")
+        return done
 
     def known(self, wish: str, eps: float = np.inf) -> _Bools:
         """Which examples are known to yield to `wish` within `eps`."""

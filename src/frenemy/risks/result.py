@@ -5,6 +5,7 @@ Reports are made from these alone, and can be made again from what was written o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -123,6 +124,11 @@ class Picture:
         before, after: the model's answers (class numbers) at the original and at the perturbed input.
         distance: size of the perturbation in the threat's norm.
         clean, perturbed: float32 inputs of the same shape, `(height, width)`, `(1 or 3, height, width)` or flat.
+        rank: `easiest` or `hardest`, where it is shown because it is; else empty.
+        attack: the search that found it; for an example that stood, the one that came nearest.
+        step: the step at which the search first succeeded; -1 where it did not, or takes none.
+        spare: how far beyond the border the perturbed input lies, in logits; negative if it falls short.
+        least: size of the smallest perturbation known to do it; infinite if none is.
     """
 
     index: int
@@ -133,6 +139,11 @@ class Picture:
     distance: float
     clean: NDArray[np.float32]
     perturbed: NDArray[np.float32]
+    rank: str = ""
+    attack: str = ""
+    step: int = -1
+    spare: float = math.nan
+    least: float = math.inf
 
 
 @final
@@ -189,7 +200,8 @@ class Audit:
         caveats: what to know before believing the numbers.
         notes: what was handled silently, in words (train mode restored, inputs clipped, ...).
         examples: one column a fact, one row an example: `index`, `label`, `clean_answer`, `set_apart` (text,
-            empty if judged), and for each objective `<objective>_outcome`, `_answer`, `_loss`, `_distance`,
+            empty if judged), and for each objective `<objective>_outcome`, `_answer`, `_attack` (the search that was
+            first to do it), `_step` (at which), `_spare` (how far beyond the border, in logits), `_loss`, `_distance`,
             `_queries`.
         cost: of the whole audit.
         command: how to run it again.

@@ -126,7 +126,7 @@ def test_one_run_of_least_distance_gives_every_size(attacks: str) -> None:
     assert found.attempts[-1].fell + found.attempts[0].fell * ("," in attacks) == inside.sum()
     distance = found.examples["untargeted_distance"]
     assert distance[inside].max() <= float(gap.median()) < np.nanmax(distance)
-    assert all(picture.distance <= float(gap.median()) for picture in found.pictures)
+    assert all(picture.distance <= float(gap.median()) for picture in found.pictures if not picture.rank)
 
 
 def test_attacks_belong_to_the_run(plain: nn.Module, few: Examples, tmp_path: Path) -> None:

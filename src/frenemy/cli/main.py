@@ -21,6 +21,8 @@ __all__ = ["main"]
 
 _VERBS: Final = {
     "audit": "judge a model against an enemy, a false friend and anybody who wants its answer to flip",
+    "converge": "draw the loss and the accuracy of a search against its steps",
+    "landscape": "draw the loss around the inputs",
     "report": "make the tables and the page of a finished audit again",
     "list": "show the attacks, threats, objectives, models and data sets there are",
     "cite": "print the BibTeX of what you used",
@@ -104,7 +106,7 @@ def _stopped(code: int) -> int:
 
 
 def _help() -> str:
-    verbs = "\n".join(f"  {verb:8} {what}" for verb, what in _VERBS.items())
+    verbs = "\n".join(f"  {verb:10} {what}" for verb, what in _VERBS.items())
     return f"""usage: frenemy COMMAND ...
 
 How does a model behave when someone pushes its inputs?

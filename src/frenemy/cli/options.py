@@ -40,7 +40,7 @@ def read(settings: type[_T], argv: list[str], verb: str, epilog: str = "") -> _T
 
     Args:
         settings: frozen dataclass; each field has a default, is a bool, str, int, `Literal` of texts, float of 0 or
-            more, or one of these or None, and is described in the docstring.
+            more, or one of these or None, and is described in the docstring, or in that of a dataclass it extends.
         argv: the words after the verb.
         verb: its name.
         epilog: what stands below the help.
@@ -52,14 +52,15 @@ def read(settings: type[_T], argv: list[str], verb: str, epilog: str = "") -> _T
         UsageError: an option is unknown, or its value is missing or wrong; or a file is no plain YAML.
     """
     told = docstring_parser.parse(settings.__doc__ or "")
+    lines = [docstring_parser.parse(base.__doc__ or "") for base in reversed(settings.__mro__[:-1])]
     parser = ArgumentParser(
         exit_on_error=False, print_config="--print-config", description=told.short_description
     )
     parser.usage = f"frenemy {verb} [--OPTION VALUE ...]"
     parser.add_argument("--config", action="config", metavar="FILE", help="YAML file with any of the options")
     options = _options(settings)
-    for word in told.params:
-        options[word.arg_name].add(parser, (word.description or "").rstrip("."))
+    for name, text in {one.arg_name: one.description or "" for part in lines for one in part.params}.items():
+        options[name].add(parser, text.rstrip("."))
     if "--help" in argv or "-h" in argv:
         print(f"{parser.format_help()}\n{epilog}".replace(" \b", "").rstrip())
         return None
@@ -115,7 +116,9 @@ class _Option:
 
 def _options(settings: type) -> dict[str, _Option]:
     found = {}
-    for one, hint in zip(fields(settings), get_type_hints(settings).values(), strict=True):
+    hints = get_type_hints(settings)
+    for one in fields(settings):
+        hint = hints[one.name]
         kind = get_args(hint)[0] if NoneType in get_args(hint) else hint
         flags = [prefix + one.name.replace("_", "-") for prefix in ("--", "--no-")]
         found[one.name] = _Option(

@@ -6,21 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from frenemy.cli.progress import Bar
+from frenemy.cli.subject import Subject
 from frenemy.errors import UsageError
 
 if TYPE_CHECKING:
     from frenemy.data.examples import Examples
     from frenemy.models.model import Model
 
-__all__ = ["check", "device_of", "models", "numbers", "words"]
-
-
-def words(name: str, text: str) -> list[str]:
-    """Split an option at its commas; each word counts once."""
-    found = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    if not found:
-        raise UsageError(f"expected --{name} to be one or more words, got '{text}'; separate them by commas")
-    return found
+__all__ = ["check", "device_of", "examples_of", "models_of", "numbers"]
 
 
 def numbers(name: str, text: str | None) -> float | list[float] | None:
@@ -74,21 +67,29 @@ def check(
     plan(**how, settings=given, wishes=wishes, threat=around, shape=shape)
 
 
-def models(
-    specs: Sequence[str],
-    examples: Examples,
-    device: str,
-    bar: Bar,
-    *,
-    mean: float | list[float] | None,
-    std: float | list[float] | None,
-    output: str | None,
-    partial: bool,
-) -> dict[str, Model]:
+def examples_of(options: Subject) -> Examples:
+    """Load the examples that are asked about."""
+    from frenemy.data.find import load
+
+    numbers("mean", options.mean)
+    numbers("std", options.std)
+    return load(
+        options.data,
+        data_dir=options.data_dir,
+        split=options.split,
+        examples=options.examples,
+        resize=options.resize,
+        target=options.target,
+    )
+
+
+def models_of(options: Subject, examples: Examples, device: str, bar: Bar) -> dict[str, Model]:
     """Build each model, or train a demonstration model that is not in the cache; give them by short names."""
     from frenemy.models.build import build
     from frenemy.training.demonstration import DEMONSTRATIONS, demonstration
 
+    specs, output, partial = options.specs, options.output, options.partial
+    mean, std = numbers("mean", options.mean), numbers("std", options.std)
     shape, classes = tuple(examples.x.shape[1:]), len(examples.classes)
     shown = [spec for spec in specs if spec in DEMONSTRATIONS]
     if shown and (shape, classes) != ((1, 8, 8), 10):

@@ -89,3 +89,14 @@ class Bar:
                     )
                 )
         self._out.print(f"\nreport: {page}", soft_wrap=True, markup=False, emoji=False)
+
+    def figures(self, sentences: Sequence[str], files: Sequence[Path], *, quiet: bool) -> None:
+        """Print what some figures show, and where they lie."""
+        if quiet:
+            return
+        for sentence in sentences:
+            self._out.print(Text(sentence), "\n")
+        for file in files:
+            self._out.print(f"figures: {file}", soft_wrap=True, markup=False, emoji=False)
+        if len(files) == 1:
+            self._out.print('for PDF and PNG: pip install "frenemy[plot]"', markup=False, style="dim")

@@ -19,7 +19,7 @@ from frenemy.errors import ModelError, nearest
 from frenemy.models.answers import Answers
 from frenemy.models.factory import with_source
 from frenemy.models.files import LIMIT, load_state, matching, read_config
-from frenemy.models.model import Model, modules_of
+from frenemy.models.model import Model, device_of
 from frenemy.models.scaled import Scaled
 from frenemy.models.still import still
 from frenemy.rng import Key
@@ -81,7 +81,7 @@ def fits(model: Model, examples: Examples) -> None:
     Raises:
         ModelError: the model raises on inputs of this shape, or gives another number of classes.
     """
-    place = next((t.device for m in modules_of(model) for t in m.parameters()), torch.device("cpu"))
+    place = device_of(model)
     shape = tuple(examples.x.shape[1:])
     x = examples.batch(slice(0, 1), place).x if len(examples) else torch.zeros(1, *shape, device=place)
     try:

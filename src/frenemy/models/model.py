@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-__all__ = ["Model", "modules_of"]
+__all__ = ["Model", "device_of", "modules_of"]
 
 
 @runtime_checkable
@@ -22,3 +22,8 @@ class Model(Protocol):
 def modules_of(model: Model) -> list[nn.Module]:
     """List the torch modules inside `model`; a plain function shows none."""
     return list(model.modules()) if isinstance(model, nn.Module) else []
+
+
+def device_of(model: Model) -> str:
+    """Say where the parameters of `model` lie; a plain function lies on the CPU."""
+    return next((str(one.device) for module in modules_of(model) for one in module.parameters()), "cpu")

@@ -2,5 +2,5 @@
 
 `words` (what the numbers are called and how they are written) and `svg` (how anything is drawn) are the ground
 of this floor; `curve`, `gallery`, `verdicts`, `record` and `table` each make one thing; `page` and `publish`
-put them together.
+put them together. `panel` and `relief` describe figures, which `sheet` puts on a page and `paper` into PDF.
 """

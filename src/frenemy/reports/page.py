@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, final
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from frenemy.errors import UsageError
 from frenemy.reports.curve import Chart, bar, chart
+from frenemy.reports.frame import asset, clean, policy, world
 from frenemy.reports.gallery import gallery, unit
 from frenemy.reports.record import records
 from frenemy.reports.searches import searches_page
@@ -26,8 +22,6 @@ from frenemy.risks.result import Audit, Caveat
 
 __all__ = ["render"]
 
-_HERE = Path(__file__).parent
-_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _CHARTS = (
     ("largest", "Anything up to the size", "The worst of all perturbations whose norm is at most the size."),
     ("exact", "Exactly the size", "Only perturbations whose norm is the size; the line may rise."),
@@ -65,12 +59,11 @@ def render(audits: Sequence[Audit]) -> str:
     """
     if not audits:
         raise UsageError("expected at least one audit to report, got none; audit a model first")
-    css, js = _asset("page.css"), _asset("page.js")
+    css, js = asset("page.css"), asset("page.js")
     shared = _shared(audits)
     risks = [word for word in RISKS if any(headline(audit, word.measure) for audit in audits)]
     text = _template().render(
-        policy=f"default-src 'none'; img-src data:; style-src '{_hash(css)}'; script-src '{_hash(js)}'; "
-        "base-uri 'none'; form-action 'none'",
+        policy=policy(css, js),
         css=Markup(css),
         js=Markup(js),
         title=audits[0].model if len(audits) == 1 else f"{len(audits)} models",
@@ -85,24 +78,12 @@ def render(audits: Sequence[Audit]) -> str:
         charts=_charts(audits, None) if len(audits) > 1 else [],
         records=Markup(_embed(records(audits))),
     )
-    return _UNFIT.sub("\ufffd", text)
-
-
-@cache
-def _asset(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+    return clean(text)
 
 
 @cache
 def _template() -> Any:
-    world = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    world.filters["svg"] = Markup
-    world.filters["thousands"] = "{:,}".format
-    return world.from_string(_asset("page.html"))
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    return world().from_string(asset("page.html"))
 
 
 def _embed(value: Any) -> str:

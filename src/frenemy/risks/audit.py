@@ -17,7 +17,7 @@ from frenemy.errors import UsageError, nearest
 from frenemy.ledger import open_ledger
 from frenemy.models.answers import Answers
 from frenemy.models.files import fingerprint
-from frenemy.models.model import Model, modules_of
+from frenemy.models.model import Model, device_of
 from frenemy.models.timed import check_limit
 from frenemy.objectives.surrogates import surrogate
 from frenemy.risks.conduct import conduct
@@ -142,7 +142,7 @@ def audit(
     ):
         answering.note("The model was in training mode; it was judged in evaluation mode and put back.")
     judge = Judge(answering, fast=fast, precision=precision, batch_size=batch_size)
-    device = next((str(p.device) for m in modules_of(answering) for p in m.parameters()), "cpu")
+    device = device_of(answering)
     if not judge.sloped(examples.batch(slice(0, 1), device)):
         searches = searches.without_gradients(threat)
     settings: dict[str, Any] = {

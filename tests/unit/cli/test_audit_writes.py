@@ -118,9 +118,9 @@ def test_quiet_says_nothing(audit: Frenemy) -> None:
 @pytest.mark.parametrize(
     ("words", "place"),
     [
-        ("--threat linf:8/255", "digits-linf-8-255-linear@0-steps-1-curve-0-examples-9"),
-        ("--seed 3 --no-fast", "digits-linf-0.15-linear@0-steps-1-curve-0-examples-9-seed-3-no-fast"),
-        ("--batch-size 5 --device cpu", "digits-linf-0.15-linear@0-steps-1-curve-0-examples-9"),
+        ("--threat linf:8/255", "digits-linf-8-255-linear@0-examples-9-steps-1-curve-0"),
+        ("--seed 3 --no-fast", "digits-linf-0.15-linear@0-examples-9-seed-3-steps-1-curve-0-no-fast"),
+        ("--batch-size 5 --device cpu", "digits-linf-0.15-linear@0-examples-9-steps-1-curve-0"),
     ],
 )
 def test_the_usual_directory_is_named_after_what_is_asked(frenemy: Frenemy, words: str, place: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,11 +44,11 @@ def size(lead: Tensor, slope: Tensor) -> float:
     return float(gap[ROWS // 2 - 1 : ROWS // 2 + 1].mean())
 
 
-def searched(scene: tuple[nn.Module, Examples, Tensor, Tensor], **more: object) -> Audit:
+def searched(scene: tuple[nn.Module, Examples, Tensor, Tensor], **more: Any) -> Audit:
     model, examples, lead, slope = scene
     return audit(
         model, examples, threat=Linf(size(lead, slope), -1e3, 1e3), curve=0, losses=["margin"], **more
-    )  # type: ignore[arg-type]
+    )
 
 
 def test_what_is_left_over_is_the_margin_in_closed_form(

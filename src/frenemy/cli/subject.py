@@ -1,0 +1,111 @@
+"""Subject: the options that say which model is looked at, on which data, under which threat, and where it is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
+
+from frenemy.cli.options import at_least
+from frenemy.errors import UsageError
+
+__all__ = ["Subject", "words"]
+
+_THREATS: Final = {
+    "digits": "linf:0.15",
+    "mnist": "linf:0.2",
+    "fashion-mnist": "linf:0.2",
+    "fashion_mnist": "linf:0.2",
+}
+_ELSEWHERE: Final = ("out", "quiet", "device", "batch_size", "time_limit", "data_dir")
+"""Options that do not decide the numbers."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is looked at.
+
+    Args:
+        model: ARCH:FILE.safetensors (see `frenemy list models`), FILE.safetensors, ARCH@SEED for random weights, or
+            FILE.py:FACTORY for your own code, which is run; several are separated by commas; digits-plain and
+            digits-robust are the demonstration models.
+        data: digits, mnist, fashion-mnist, cifar10, cifar100, a folder of class folders, a .csv or .npz file,
+            idx:IMAGES,LABELS.
+        threat: linf:8/255, l2:0.5, l1:12, or exact norms such as sphere-l2:4; by default linf:0.15 for digits,
+            linf:0.2 for mnist and fashion-mnist, linf:8/255 for all else.
+        examples: only the first so many examples.
+        split: which part of the data, test or train.
+        data_dir: where data sets lie; else the environment variable FRENEMY_DATA, else the user's cache.
+        resize: side to which pictures of a folder are resized.
+        target: name of the label column of a table; the last one by default.
+        mean: what the model subtracts from its inputs, one number or one a channel, separated by commas.
+        std: what the model divides its inputs by, likewise.
+        output: key, attribute or position of the logits, where the model gives more than one thing.
+        partial: load the weights that fit and draw the others at random.
+        seed: root of all randomness.
+        device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
+        batch_size: the most rows in one forward; halved by itself when memory runs out.
+        out: directory for the run and its report; by default one in runs/, named after what is asked.
+        quiet: print nothing but errors.
+    """
+
+    verb: ClassVar[str] = ""
+
+    model: str = "digits-plain,digits-robust"
+    data: str = "digits"
+    threat: str | None = None
+    examples: int | None = at_least(1, None)
+    split: Literal["test", "train"] = "test"
+    data_dir: str | None = None
+    resize: int | None = at_least(1, None)
+    target: str | None = None
+    mean: str | None = None
+    std: str | None = None
+    output: str | None = None
+    partial: bool = False
+    seed: int = 0
+    device: str = "auto"
+    batch_size: int = at_least(1, 128)
+    out: str | None = None
+    quiet: bool = False
+
+    @property
+    def specs(self) -> list[str]:
+        """The models, one by one."""
+        return words("model", self.model)
+
+    @property
+    def around(self) -> str:
+        """The threat that is asked for, or the usual one for the data."""
+        return self.threat or _THREATS.get(self.data.lower(), "linf:8/255")
+
+    def asked(self) -> dict[str, Any]:
+        """Every option that decides the numbers, for the record."""
+        asked = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _ELSEWHERE}
+        return asked | {"model": ",".join(self.specs), "threat": self.around}
+
+    def place(self, asked: dict[str, Any]) -> Path:
+        """The run directory: as asked, or named after data, threat, models, and the options that are not as usual."""
+        if self.out:
+            return Path(self.out)
+        data = str(asked["data"]).rpartition(":")[2]
+        parts = [*([self.verb] if self.verb else []), Path(data).stem or data, asked["threat"]]
+        parts += [Path(spec).name for spec in self.specs]
+        for one in fields(self):
+            value = asked.get(one.name, one.default)
+            if one.name not in ("model", "data", "threat") and value != one.default:
+                parts += [one.name, value] if value is not False else ["no", one.name]
+        name = re.sub(r"[^A-Za-z0-9.@-]+", "-", "-".join(map(str, parts))).strip("-.")
+        if len(name) > 100:
+            name = f"{name[:90]}-{hashlib.sha256(name.encode()).hexdigest()[:9]}"
+        return Path("runs", name)
+
+
+def words(name: str, text: str) -> list[str]:
+    """Split an option at its commas; each word counts once."""
+    found = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not found:
+        raise UsageError(f"expected --{name} to be one or more words, got '{text}'; separate them by commas")
+    return found

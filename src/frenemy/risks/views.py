@@ -1,0 +1,122 @@
+"""Views: what a search looked like on its way, and the loss around the inputs: numbers only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frenemy.risks.estimate import Estimate, proportion
+
+__all__ = ["Convergence", "Landscape"]
+
+_LAST: Final = 0.2
+"""What still falls in this last share of the steps tells whether the search had come to rest."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Convergence:
+    """What a search looked like on its way.
+
+    Args:
+        model, data, threat, objective, attack: what was searched, in words; `attack` with its loss.
+        index: `(n,)` the examples, by their place in the data.
+        loss: `(runs, n, points)` float32, the loss of each example at each point of each run; the first point is the
+            start, and one step lies between points. NaN where the answer was not finite.
+        reached: `(runs, n, points)` whether the objective was met at that point or earlier in that run, or at the clean
+            input.
+        apart: how many examples were left out, because their clean answer or their input is not finite.
+        settings: all that decides the numbers.
+    """
+
+    model: str
+    data: str
+    threat: str
+    objective: str
+    attack: str
+    index: NDArray[np.int64]
+    loss: NDArray[np.float32]
+    reached: NDArray[np.bool_]
+    apart: int
+    settings: dict[str, Any]
+
+    def accuracy(self, runs: int, step: int = -1) -> Estimate:
+        """Share of examples answered rightly once the first `runs` runs took `step` steps: the worst case for an enemy.
+
+        For a false friend the best case counts; for a reversal, the share that kept the clean answer.
+        """
+        reached = np.any(self.reached[:runs, :, step], axis=0)
+        hits = int(reached.sum())
+        return proportion(hits if self.objective == "hypocritical" else len(reached) - hits, len(reached))
+
+    @property
+    def late(self) -> int:
+        """Examples that were reached, by all runs together, in the last fifth of the steps alone."""
+        reached = np.any(self.reached, axis=0)
+        steps = reached.shape[1] - 1
+        return int((reached[:, -1] & ~reached[:, steps - round(_LAST * steps)]).sum())
+
+    @property
+    def last(self) -> int:
+        """Examples that only the last run reached; none if there was but one."""
+        if len(self.reached) < 2:
+            return 0
+        ends = self.reached[:, :, -1]
+        return int((ends[-1] & ~np.any(ends[:-1], axis=0)).sum())
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Landscape:
+    """The loss of some examples over a plane each.
+
+    Args:
+        model, data, threat, objective, loss_name: what was looked at, in words.
+        index: `(n,)` the examples, by their place in the data.
+        sizes: `(points,)` how far one goes in each direction, in the units of eps; 0 in the middle.
+        loss: `(n, points, points)` float32: along the gradient first, along the random direction second.
+        plane: `(n, 2)` slope of the loss at the input in each direction.
+        apart: how many examples were left out, because an input, a gradient or an answer is not finite.
+        settings: all that decides the numbers.
+    """
+
+    model: str
+    data: str
+    threat: str
+    objective: str
+    loss_name: str
+    index: NDArray[np.int64]
+    sizes: NDArray[np.float64]
+    loss: NDArray[np.float32]
+    plane: NDArray[np.float32]
+    apart: int
+    settings: dict[str, Any]
+
+    @property
+    def middle(self) -> int:
+        """Place of the input itself in both directions."""
+        return len(self.sizes) // 2
+
+    @property
+    def rise(self) -> tuple[float, float]:
+        """How much the loss rises from the inputs to the end of each direction, on average."""
+        m = self.middle
+        here = self.loss[:, m, m]
+        return float((self.loss[:, -1, m] - here).mean()), float((self.loss[:, m, -1] - here).mean())
+
+    @property
+    def bend(self) -> NDArray[np.float32]:
+        r"""`(n,)` how far each surface leaves its tangent plane.
+
+        $$ \max_d |\ell(x + d) - \ell(x) - \langle \nabla, d \rangle| $$
+
+        Local linearity of Qin et al. 2019 (arXiv:1907.02610, eq. 5), taken over the plane.
+        """
+        along, beside = self.sizes[None, :, None], self.sizes[None, None, :]
+        tangent = self.plane[:, 0, None, None] * along + self.plane[:, 1, None, None] * beside
+        here = self.loss[:, self.middle, self.middle, None, None]
+        bend: NDArray[np.float32] = np.abs(self.loss - here - tangent).max((1, 2)).astype(np.float32)
+        return bend

@@ -106,15 +106,16 @@ def test_every_command_is_one(page: Path, capsys: pytest.CaptureFixture[str]) ->
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), words
         else:
             assert words[0] == "frenemy"
-            audit = words[1] == "audit" and "--help" not in words
-            assert said([*words[1:], "--print_config"] if audit else words[1:], capsys)
+            long = words[1] in ("audit", "converge", "landscape") and "--help" not in words
+            assert said([*words[1:], "--print_config"] if long else words[1:], capsys)
     for target in re.findall(r"`make ([\w-]+)`", prose):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 @every_page
 def test_every_option_is_one(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    listed = said(["audit", "--help"], capsys).replace("--[no-]", "--")
+    verbs = ("audit", "converge", "landscape")
+    listed = "".join(said([verb, "--help"], capsys) for verb in verbs).replace("--[no-]", "--")
     known = set(re.findall(r"--[a-z][a-z_-]*", listed))
     assert {"--model", "--threat", "--steps", "--out"} <= known
     for line in page.read_text(encoding="utf-8").splitlines():

@@ -59,13 +59,13 @@ def gradients_of_the_user(place: Path) -> str:
 
 @case(20)
 def probabilities(place: Path) -> str:
-    """Probabilities instead of logits: flagged, and the verdict says caution or worse."""
+    """Probabilities instead of logits: flagged, their logarithm is searched, A is that of the logits to 1 in 100."""
     found = judged(lambda x: plain()(x).softmax(1))
     assert "probabilities" in caveats(found)
     assert found.trust != "ok"
     lower = found["accuracy_adversarial"].value - honest()["accuracy_adversarial"].value
-    assert abs(lower) < 0.1, "the margin finds what cross-entropy does not"
-    return "flagged"
+    assert abs(lower) < 0.01
+    return "fixed, flagged"
 
 
 @case(21)

@@ -24,3 +24,11 @@ def test_the_plan_is_whole() -> None:
     numbers = [one.number for one in CASES]
     assert sorted([*numbers, *NOT_YET]) == list(range(1, 51))
     assert all(one.promise for one in CASES)
+
+
+def test_the_page_tells_of_every_case() -> None:
+    page = (Path(__file__).parents[2] / "docs/faults.md").read_text()
+    for one in CASES:
+        assert f"| {one.number} | {one.promise} | " in page
+    assert all(f"({number}" in page for number in NOT_YET)
+    assert f"`{len(CASES)} of {len(CASES)} survived, nothing lost`" in page

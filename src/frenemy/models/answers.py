@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from frenemy.errors import ModelError, nearest
 from frenemy.models.timed import at_most
 
-__all__ = ["Answers"]
+__all__ = ["Answers", "like_probabilities"]
 
 
 @final
@@ -31,7 +31,8 @@ class Answers(nn.Module):
         ModelError: the model cannot be called; in a call: no logits are found, or they are not floating point
             numbers of shape `(batch, classes)` with at least 2 classes.
 
-    A model that calls `sys.exit` raises RuntimeError instead.
+    A model that calls `sys.exit` raises RuntimeError instead. Where `soft` is set, the model gives probabilities and
+    their logarithm is passed on: logits, up to a constant, as long as none is rounded to 0.
 
     Cost: one copy of the input a call.
     """
@@ -46,6 +47,7 @@ class Answers(nn.Module):
         self.model: Callable[..., object] = model
         self.output = output
         self.limit: float | None = None
+        self.soft = False
         self._notes: list[str] = []
 
     @property
@@ -76,7 +78,8 @@ class Answers(nn.Module):
         wide = x.dtype == torch.float64 and logits.dtype == torch.float64
         if not wide and logits.dtype != torch.float32:
             self.note(f"the model answers in {_name(logits.dtype)}; its logits are judged in float32")
-        return logits if wide else logits.to(torch.float32)
+        answered = logits if wide else logits.to(torch.float32)
+        return answered.clamp(min=torch.finfo(torch.float32).tiny).log() if self.soft else answered
 
     def _precision(self, x: Tensor) -> torch.dtype:
         if not isinstance(self.model, nn.Module) or not x.is_floating_point():
@@ -119,6 +122,12 @@ class Answers(nn.Module):
             f"expected floating point logits of shape ({rows}, classes) with at least 2 classes, "
             f"got {_kind(logits)}{place}; {_FIX}"
         )
+
+
+def like_probabilities(answers: Tensor) -> bool:
+    """Whether every row of some answers could be probabilities: none below 0 or above 1, and the sum is 1."""
+    within = bool(((answers >= -1e-6) & (answers <= 1 + 1e-6)).all())
+    return len(answers) > 0 and within and bool(((answers.sum(1) - 1).abs() < 1e-4).all())
 
 
 _FIX = "let the model return one score a class for each row, or name its logits with --output NAME"

@@ -135,7 +135,7 @@ def audit(
     )
     answering = model if isinstance(model, Answers) else Answers(model)
     check_limit(time_limit)
-    answering.limit = time_limit
+    answering.limit, answering.soft = time_limit, False
     name = name or type(answering.model).__name__
     if isinstance(answering.model, nn.Module) and any(
         module.training for module in answering.model.modules()

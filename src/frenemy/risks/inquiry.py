@@ -16,6 +16,7 @@ from frenemy.attacks.attack import Attack, Status
 from frenemy.data.examples import Examples
 from frenemy.errors import DataError, ModelError
 from frenemy.ledger import Arrays, Ledger
+from frenemy.models.answers import like_probabilities
 from frenemy.objectives.objective import Objective
 from frenemy.risks.judge import BROKEN, Judge
 from frenemy.risks.pool import Pool
@@ -64,7 +65,7 @@ class Inquiry:
         self.cost = Cost()
         self.apart: dict[int, str] = {}
         self._check_inputs()
-        self.logits = self._clean()
+        self.logits = self._logarithms(self._clean())
         self.labels = examples.y.numpy()
         self.answers: _Rows = self.logits.argmax(1)
         self._progress("clean answers", 0.0)
@@ -214,6 +215,15 @@ class Inquiry:
         for row in rows[~np.isfinite(logits[rows]).all(1)].tolist():
             self.apart.setdefault(row, "the model's answer is not finite")
         return np.nan_to_num(logits, nan=-np.inf, posinf=-np.inf)
+
+    def _logarithms(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Where the model gives probabilities, look at their logarithm, from here on at the model's too."""
+        known = answers[self.judged]
+        self.judge.model.soft = like_probabilities(torch.as_tensor(known))
+        if not self.judge.model.soft:
+            return answers
+        tiny = np.finfo(np.float32).tiny
+        return np.log(np.maximum(answers, tiny, where=np.isfinite(answers), out=np.full_like(answers, tiny)))
 
 
 def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -55,17 +55,14 @@ def about_answers(inquiry: Inquiry) -> list[Finding]:
         findings.append(
             Finding("constant answers", seen, "caution" if constant else "", "That is no robustness.")
         )
-    if len(logits):
-        sums, within = logits.sum(1), (logits >= -1e-6).all() and (logits <= 1 + 1e-6).all()
-        soft = bool(((sums - 1).abs() < 1e-4).all() and within)
-        seen = "The model returns logits."
-        if soft:
-            seen = (
-                "The model returns probabilities instead of logits. Their gradients vanish where the model is "
-                "confident, so attacks come out weaker than they are."
-            )
-        fix = "Give the model without its last softmax."
-        findings.append(Finding("probabilities", seen, "caution" if soft else "", fix))
+    soft, seen = inquiry.judge.model.soft, "The model returns logits."
+    if soft:
+        seen = (
+            "The model returns probabilities instead of logits. Their logarithm was searched, which leads wherever no "
+            "probability is rounded to 0 or 1; where one is, attacks come out weaker than they are."
+        )
+    fix = "Give the model without its last softmax."
+    findings.append(Finding("probabilities", seen, "caution" if soft else "", fix))
     return [*findings, _dynamic(inquiry, batch)]
 
 

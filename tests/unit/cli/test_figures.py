@@ -20,7 +20,7 @@ def test_the_figures_of_two_models(frenemy: Frenemy, verb: str) -> None:
     written = [out / f"{PAGES[verb]}.{kind}" for kind in ("html", "pdf", "png")]
     assert all(f"figures: {file}" in said.out for file in written)
     assert all(file.stat().st_size > 1000 for file in written)
-    assert said.out.startswith("linear: ")
+    assert said.out.startswith("linear@0: ")
     page = written[0].read_text()
     assert f"frenemy {verb} --model linear@0,mlp@1" in page
     jobs = {file: file.stat().st_mtime_ns for file in out.glob("models/*/jobs/*")}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from frenemy.errors import ModelError
-from frenemy.models.answers import Answers
+from frenemy.models.answers import Answers, like_probabilities
 
 Pair = namedtuple("Pair", ["hidden", "logits"])
 X = torch.linspace(-1, 1, 12).reshape(4, 3)
@@ -181,3 +181,25 @@ def test_exceptions_of_the_model_pass_unchanged() -> None:
 
     with pytest.raises(ZeroDivisionError, match="mine"):
         Answers(broken)(X)
+
+
+def test_probabilities_pass_as_their_logarithm() -> None:
+    """Equal to log softmax of the logits behind them, and finite where a probability is 0."""
+    logits = torch.tensor([[1.0, -2.0, 0.5], [300.0, 0.0, -300.0]])
+    answers = Answers(lambda x: logits.softmax(1))
+    answers.soft = True
+    torch.testing.assert_close(answers(torch.zeros(2, 3))[0], logits.log_softmax(1)[0])
+    assert answers(torch.zeros(2, 3)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "like"),
+    [
+        ([[0.2, 0.8], [1.0, 0.0]], True),
+        ([[0.2, 0.8], [1.0, 0.1]], False),
+        ([[-0.5, 1.5]], False),
+        ([], False),
+    ],
+)
+def test_probabilities_are_told_by_their_range_and_their_sum(rows: list[list[float]], like: bool) -> None:
+    assert like_probabilities(torch.tensor(rows).reshape(-1, 2)) is like

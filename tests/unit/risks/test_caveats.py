@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -58,6 +60,21 @@ def test_a_model_that_cannot_be_believed_is_named(
     found = audit(spoil(plain), few, **QUICK)
     assert caveat in names(found)
     assert found.trust != "ok"
+
+
+def test_probabilities_are_judged_like_the_logits_they_came_from(
+    plain: nn.Module, few: Examples, tmp_path: Path
+) -> None:
+    """Their logarithm is searched, and searched again by a run that goes on from what another had finished."""
+    logits = audit(plain, few, **QUICK)
+    for _ in range(2):
+        found = audit(softly(plain), few, **QUICK, name="soft", out=tmp_path)
+        assert [m.estimate for m in found.measurements] == [m.estimate for m in logits.measurements]
+        assert [c.name for c in found.caveats if c.grade == "caution"].count("probabilities") == 1
+        for wish in ("untargeted", "hypocritical", "reversal"):
+            np.testing.assert_allclose(
+                found.examples[f"{wish}_spare"], logits.examples[f"{wish}_spare"], rtol=1e-3, atol=1e-3
+            )
 
 
 def test_one_loss_alone_is_said(plain: nn.Module, few: Examples) -> None:

@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from frenemy.models.build import initialise
 from frenemy.models.linear import Linear
 from frenemy.models.mlp import MLP
+from frenemy.models.model import Model
 from frenemy.risks.estimate import Estimate
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat, radii
 
 __all__ = [
     "Scripted",
+    "backwards",
     "dlr",
     "exact",
     "identities",
@@ -35,6 +37,23 @@ __all__ = [
     "traces",
     "wilson",
 ]
+
+
+class _Backwards(torch.autograd.Function):
+    """The same forwards, the opposite backwards."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> Tensor:
+        return -gradient[0]
+
+
+def backwards(model: nn.Module) -> Model:
+    """The model's answers, with gradients that point the wrong way."""
+    return lambda x: model(_Backwards.apply(x))  # type: ignore[no-untyped-call]
 
 
 def log_loss(logits: Tensor, label: int) -> float:

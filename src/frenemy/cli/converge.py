@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import ClassVar, Final, final
 
+from frenemy.cli.draw import draw
 from frenemy.cli.options import at_least, calls, read
 from frenemy.cli.subject import Subject
 
@@ -51,39 +51,10 @@ def run(argv: list[str]) -> int:
     options = read(ConvergeOptions, argv, "converge", _EPILOG)
     if options is None:
         return 0
-    from frenemy.cli.prepare import device_of, examples_of, models_of
-    from frenemy.cli.progress import Bar
-    from frenemy.ledger import open_ledger
     from frenemy.reports.pictured import converged
     from frenemy.risks.convergence import climbing, converge
     from frenemy.risks.wishes import wish_named
-    from frenemy.threats.spec import parse
 
-    wish_named(options.objective)
-    attack = climbing(options.attack or "pgd", options.loss, options.steps, options.step_size)
-    parse(options.around)
-    device, examples = device_of(options.device), examples_of(options)
-    asked, bar = options.asked(), Bar(quiet=options.quiet)
-    out, found = options.place(asked), []
-    with open_ledger(out, asked):
-        for name, model in models_of(options, examples, device, bar).items():
-            with bar.task(name) as told:
-                seen = converge(
-                    model,
-                    examples,
-                    threat=options.around,
-                    objective=options.objective,
-                    attack=attack[0],
-                    loss=attack[1],
-                    steps=options.steps,
-                    restarts=options.restarts,
-                    seed=options.seed,
-                    batch_size=options.batch_size,
-                    out=out / "models" / name,
-                    name=name,
-                    progress=told,
-                )
-                found.append(seen)
-        sentences, files = converged(found, out, shlex.join(["frenemy", "converge", *argv]))
-    bar.figures(sentences, files, quiet=options.quiet)
-    return 0
+    attack, loss = climbing(options.attack or "pgd", options.loss, options.steps, options.step_size)
+    how = {"objective": wish_named(options.objective), "restarts": options.restarts}
+    return draw(options, argv, converge, converged, attack=attack, loss=loss, **how)

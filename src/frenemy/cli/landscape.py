@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import ClassVar, Final, final
 
+from frenemy.cli.draw import draw
 from frenemy.cli.options import at_least, read
 from frenemy.cli.subject import Subject
 
@@ -46,35 +46,10 @@ def run(argv: list[str]) -> int:
     options = read(LandscapeOptions, argv, "landscape", _EPILOG)
     if options is None:
         return 0
-    from frenemy.cli.prepare import device_of, examples_of, models_of
-    from frenemy.cli.progress import Bar
-    from frenemy.ledger import open_ledger
     from frenemy.reports.pictured import surveyed
     from frenemy.risks.landscape import check, landscape
     from frenemy.threats.spec import parse
 
-    check(parse(options.around), options.objective, options.loss, options.points, options.span)
-    device, examples = device_of(options.device), examples_of(options)
-    asked, bar = options.asked(), Bar(quiet=options.quiet)
-    out, found = options.place(asked), []
-    with open_ledger(out, asked):
-        for name, model in models_of(options, examples, device, bar).items():
-            with bar.task(name) as told:
-                seen = landscape(
-                    model,
-                    examples,
-                    threat=options.around,
-                    objective=options.objective,
-                    loss=options.loss,
-                    points=options.points,
-                    span=options.span,
-                    seed=options.seed,
-                    batch_size=options.batch_size,
-                    out=out / "models" / name,
-                    name=name,
-                    progress=told,
-                )
-                found.append(seen)
-        sentences, files = surveyed(found, out, shlex.join(["frenemy", "landscape", *argv]))
-    bar.figures(sentences, files, quiet=options.quiet)
-    return 0
+    how = {word: getattr(options, word) for word in ("objective", "loss", "points", "span")}
+    check(parse(options.around), **how)
+    return draw(options, argv, landscape, surveyed, **how)

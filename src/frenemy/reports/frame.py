@@ -7,12 +7,12 @@ import hashlib
 import re
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-__all__ = ["asset", "clean", "policy", "world"]
+__all__ = ["asset", "framed"]
 
 _HERE: Final = Path(__file__).parent
 _UNFIT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -25,24 +25,30 @@ def asset(name: str) -> str:
 
 
 @cache
-def world() -> Environment:
-    """Give the template engine: all text is escaped, and a name that is missing is an error."""
-    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters["svg"] = Markup
-    made.filters["thousands"] = "{:,}".format
-    return made
+def _template(name: str) -> Template:
+    world = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    world.filters["svg"] = Markup
+    world.filters["thousands"] = "{:,}".format
+    return world.get_template(name)
 
 
-def policy(css: str, js: str) -> str:
-    """Write the content security policy of a page: its own style and script by their hash, and images as data."""
-    return (
+def framed(name: str, **values: Any) -> str:
+    """Fill in a template, which is put into the frame: all text is escaped, and a name that is missing is an error.
+
+    The content security policy allows the page its own style and script, by their hash, and images as data; no more.
+    """
+    css, js = asset("page.css"), asset("page.js")
+    policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash(css)}'; script-src '{_hash(js)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def clean(text: str) -> str:
-    """Replace the characters that no page may hold."""
+    text = _template(name).render(policy=policy, css=Markup(css), js=Markup(js), **values)
     return _UNFIT.sub("\ufffd", text)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, final
 
 from markupsafe import Markup
 
 from frenemy.errors import UsageError
 from frenemy.reports.curve import Chart, bar, chart
-from frenemy.reports.frame import asset, clean, policy, world
+from frenemy.reports.frame import framed
 from frenemy.reports.gallery import gallery, unit
 from frenemy.reports.record import records
 from frenemy.reports.searches import searches_page
@@ -59,13 +58,10 @@ def render(audits: Sequence[Audit]) -> str:
     """
     if not audits:
         raise UsageError("expected at least one audit to report, got none; audit a model first")
-    css, js = asset("page.css"), asset("page.js")
     shared = _shared(audits)
     risks = [word for word in RISKS if any(headline(audit, word.measure) for audit in audits)]
-    text = _template().render(
-        policy=policy(css, js),
-        css=Markup(css),
-        js=Markup(js),
+    return framed(
+        "page.html",
         title=audits[0].model if len(audits) == 1 else f"{len(audits)} models",
         confidence=_confidence(audits),
         cards=_CARDS,
@@ -78,12 +74,6 @@ def render(audits: Sequence[Audit]) -> str:
         charts=_charts(audits, None) if len(audits) > 1 else [],
         records=Markup(_embed(records(audits))),
     )
-    return clean(text)
-
-
-@cache
-def _template() -> Any:
-    return world().from_string(asset("page.html"))
 
 
 def _embed(value: Any) -> str:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from markupsafe import Markup
-
-from frenemy.reports.frame import asset, clean, policy, world
+from frenemy.reports.frame import framed
 
 __all__ = ["Sheet", "sheet"]
 
@@ -46,10 +44,4 @@ def sheet(page: Sheet, beside: Sequence[str] = ()) -> str:
         page: what stands on it.
         beside: names of files in the same directory that hold the same figures.
     """
-    css, js = asset("page.css"), asset("page.js")
-    text: str = (
-        world()
-        .from_string(asset("sheet.html"))
-        .render(policy=policy(css, js), css=Markup(css), js=Markup(js), page=page, beside=beside)
-    )
-    return clean(text)
+    return framed("sheet.html", page=page, beside=beside)

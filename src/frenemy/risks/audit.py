@@ -9,15 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-import frenemy
 from frenemy.attacks.attack import Attack
 from frenemy.data.examples import Examples
-from frenemy.data.find import load
 from frenemy.errors import UsageError, nearest
 from frenemy.ledger import open_ledger
-from frenemy.models.answers import Answers
-from frenemy.models.files import fingerprint
-from frenemy.models.model import Model, device_of
+from frenemy.models.model import Model
 from frenemy.models.timed import check_limit
 from frenemy.objectives.surrogates import surrogate
 from frenemy.risks.conduct import conduct
@@ -25,11 +21,12 @@ from frenemy.risks.inquiry import Inquiry, Progress
 from frenemy.risks.judge import Judge
 from frenemy.risks.plan import plan
 from frenemy.risks.pool import OBJECTIVES
+from frenemy.risks.question import question
 from frenemy.risks.result import Audit
 from frenemy.risks.search import Search
 from frenemy.risks.wishes import wish_named
 from frenemy.rng import Key
-from frenemy.threats.spec import parse, spell
+from frenemy.threats.spec import spell
 from frenemy.threats.threat import Threat
 
 __all__ = ["audit"]
@@ -117,8 +114,8 @@ def audit(
     References:
         000, Section 3 and Appendix A.2.
     """
-    examples = load(data) if isinstance(data, str) else data
-    threat = parse(threat, low=examples.low, high=examples.high) if isinstance(threat, str) else threat
+    asks = question(model, data, threat, name)
+    examples, threat, answering = asks.examples, asks.threat, asks.model
     wishes = tuple(dict.fromkeys(wish_named(word) for word in objectives))
     _check(precision, losses, curve, curve_examples, batch_size)
     eps = _size(threat)
@@ -133,24 +130,16 @@ def audit(
         tuple(examples.x.shape[1:]),
         len(examples.classes),
     )
-    answering = model if isinstance(model, Answers) else Answers(model)
     check_limit(time_limit)
     answering.limit, answering.soft = time_limit, False
-    name = name or type(answering.model).__name__
     if isinstance(answering.model, nn.Module) and any(
         module.training for module in answering.model.modules()
     ):
         answering.note("The model was in training mode; it was judged in evaluation mode and put back.")
     judge = Judge(answering, fast=fast, precision=precision, batch_size=batch_size)
-    device = device_of(answering)
-    if not judge.sloped(examples.batch(slice(0, 1), device)):
+    if not judge.sloped(examples.batch(slice(0, 1), asks.device)):
         searches = searches.without_gradients(threat)
-    settings: dict[str, Any] = {
-        "model": name,
-        "model_sha256": fingerprint(answering),
-        "data": examples.name,
-        "data_sha256": examples.checksum,
-        "examples": len(examples),
+    settings: dict[str, Any] = asks.identity() | {
         "threat": spell(threat) if hasattr(threat, "count") else f"{spell(threat)}:{eps:g}",
         "objectives": list(wishes),
         "effort": searches.effort or "as asked",
@@ -160,11 +149,10 @@ def audit(
         "seed": seed,
         "precision": precision,
         "fast": fast,
-        "frenemy": frenemy.__version__,
     }
     key, told = Key(seed).fold("audit"), progress or (lambda what, share: None)
     with open_ledger(None if out is None else Path(out), settings) as ledger:
-        inquiry = Inquiry(examples, judge, ledger, settings, key, device, told)
+        inquiry = Inquiry(examples, judge, ledger, settings, key, asks.device, told)
         return conduct(inquiry, searches, threat, eps, settings, answering, command)
 
 

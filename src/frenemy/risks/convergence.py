@@ -11,25 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import frenemy
 from frenemy.attacks.attack import Attack
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
 from frenemy.data.examples import Examples
-from frenemy.data.find import load
 from frenemy.errors import DataError, UsageError
 from frenemy.ledger import Arrays, open_ledger
 from frenemy.models.answers import Answers
-from frenemy.models.files import fingerprint
-from frenemy.models.model import Model, device_of
+from frenemy.models.model import Model
 from frenemy.objectives.objective import Objective
 from frenemy.objectives.surrogates import surrogate
 from frenemy.risks.named import asked
+from frenemy.risks.question import question
 from frenemy.risks.search import spelled
 from frenemy.risks.views import Convergence
 from frenemy.risks.wishes import wish_named, wished
 from frenemy.rng import Key
-from frenemy.threats.spec import parse, spell
+from frenemy.threats.spec import spell
 from frenemy.threats.threat import Threat
 from frenemy.types import Flags, Goal, Labels, Logits, PerExample
 
@@ -138,8 +136,8 @@ def converge(
         001, Figures 8 and 9. There the accuracy is that of the points at a step; here a success once seen counts from
         then on, as it does for the audit.
     """
-    examples = load(data) if isinstance(data, str) else data
-    around = parse(threat, low=examples.low, high=examples.high) if isinstance(threat, str) else threat
+    asks = question(model, data, threat, name)
+    examples, around = asks.examples, asks.threat
     wish = wish_named(objective)
     climber, slope = climbing(attack, loss, steps, step_size)
     if restarts < 1 or batch_size < 1:
@@ -148,23 +146,16 @@ def converge(
         )
     if not getattr(climber, "random_start", False):
         restarts = 1
-    answering = model if isinstance(model, Answers) else Answers(model)
-    device, points = device_of(answering), climber.steps + 1
+    points = climber.steps + 1
     rows = examples.x.flatten(1).isfinite().all(1).nonzero().flatten()
     told = progress or (lambda what, share: None)
-    settings = {
-        "model": name or type(answering.model).__name__,
-        "model_sha256": fingerprint(answering),
-        "data": examples.name,
-        "data_sha256": examples.checksum,
-        "examples": len(examples),
+    settings = asks.identity() | {
         "threat": repr(around)[:2000],
         "objective": wish,
         "attack": repr(climber),
         "loss": slope,
         "restarts": restarts,
         "seed": seed,
-        "frenemy": frenemy.__version__,
     }
     key = Key(seed).fold("converge")
     losses = np.full((restarts, len(examples), points), np.nan, dtype=np.float32)
@@ -175,8 +166,8 @@ def converge(
             for place, shard in enumerate(shards):
 
                 def work(run: int = run, shard: Tensor = shard) -> Arrays:
-                    watched, batch = Watched(wished(wish, slope)), examples.batch(shard, device)
-                    return _watch(answering, batch, climber, around, watched, key.fold(run), points)
+                    watched, batch = Watched(wished(wish, slope)), examples.batch(shard, asks.device)
+                    return _watch(asks.model, batch, climber, around, watched, key.fold(run), points)
 
                 seen = ledger.result({**settings, "run": run, "rows": shard.tolist()}, work)
                 losses[run, shard], reached[run, shard] = seen["loss"], seen["reached"]
@@ -187,7 +178,7 @@ def converge(
             f"expected an example of {examples.name} with finite answers, got none of {len(examples)}"
         )
     return Convergence(
-        model=str(settings["model"]),
+        model=asks.name,
         data=examples.name,
         threat=f"{spell(around)}:{float(torch.as_tensor(around.eps).max()):g}",
         objective=wish,

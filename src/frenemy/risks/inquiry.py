@@ -218,12 +218,9 @@ class Inquiry:
 
     def _logarithms(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         """Where the model gives probabilities, look at their logarithm, from here on at the model's too."""
-        known = answers[self.judged]
-        self.judge.model.soft = like_probabilities(torch.as_tensor(known))
-        if not self.judge.model.soft:
-            return answers
+        self.judge.model.soft = like_probabilities(torch.as_tensor(answers[self.judged]))
         tiny = np.finfo(np.float32).tiny
-        return np.log(np.maximum(answers, tiny, where=np.isfinite(answers), out=np.full_like(answers, tiny)))
+        return np.log(np.maximum(answers, tiny)) if self.judge.model.soft else answers
 
 
 def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -9,24 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import frenemy
 from frenemy.attacks.best import look
 from frenemy.attacks.slope import slope
 from frenemy.data.batch import Batch
 from frenemy.data.examples import Examples
-from frenemy.data.find import load
 from frenemy.errors import DataError, UsageError
 from frenemy.ledger import Arrays, open_ledger
 from frenemy.models.answers import Answers
-from frenemy.models.files import fingerprint
-from frenemy.models.model import Model, device_of
+from frenemy.models.model import Model
 from frenemy.models.still import still
 from frenemy.objectives.objective import Objective
 from frenemy.objectives.surrogates import surrogate
+from frenemy.risks.question import question
 from frenemy.risks.views import Landscape
 from frenemy.risks.wishes import wish_named, wished
 from frenemy.rng import Key
-from frenemy.threats.spec import parse, spell
+from frenemy.threats.spec import spell
 from frenemy.threats.threat import Threat, broadcast
 
 __all__ = ["check", "landscape"]
@@ -81,28 +79,21 @@ def landscape(
     References:
         004, Figures 4.2 and 5.4, after Engstrom, Ilyas and Athalye 2018 (arXiv:1807.10272), Figure 2.
     """
-    examples = load(data) if isinstance(data, str) else data
-    around = parse(threat, low=examples.low, high=examples.high) if isinstance(threat, str) else threat
+    asks = question(model, data, threat, name)
+    examples, around = asks.examples, asks.threat
     around = check(around, objective, loss, points, span)
     if batch_size < 1:
         raise UsageError(f"expected batch_size >= 1, got {batch_size}")
     wish = wish_named(objective)
-    answering = model if isinstance(model, Answers) else Answers(model)
-    device, eps = device_of(answering), float(torch.as_tensor(around.eps).max())
+    eps = float(torch.as_tensor(around.eps).max())
     sizes = torch.linspace(-span * eps, span * eps, points, dtype=torch.float64)
-    settings = {
-        "model": name or type(answering.model).__name__,
-        "model_sha256": fingerprint(answering),
-        "data": examples.name,
-        "data_sha256": examples.checksum,
-        "examples": len(examples),
+    settings = asks.identity() | {
         "threat": repr(around)[:2000],
         "objective": wish,
         "loss": loss,
         "points": points,
         "span": span,
         "seed": seed,
-        "frenemy": frenemy.__version__,
     }
     key, told = Key(seed).fold("landscape"), progress or (lambda what, share: None)
     surfaces, planes = (
@@ -115,8 +106,8 @@ def landscape(
         for place, shard in enumerate(shards):
 
             def work(shard: Tensor = shard) -> Arrays:
-                batch = examples.batch(shard, device)
-                return _surface(answering, batch, around, wished(wish, loss), sizes, key, batch_size)
+                batch = examples.batch(shard, asks.device)
+                return _surface(asks.model, batch, around, wished(wish, loss), sizes, key, batch_size)
 
             seen = ledger.result({**settings, "rows": shard.tolist()}, work)
             surfaces[shard], planes[shard] = seen["loss"], seen["plane"]
@@ -127,7 +118,7 @@ def landscape(
             f"expected an example of {examples.name} with finite answers, got none of {len(examples)}"
         )
     return Landscape(
-        model=str(settings["model"]),
+        model=asks.name,
         data=examples.name,
         threat=f"{spell(around)}:{eps:g}",
         objective=wish,

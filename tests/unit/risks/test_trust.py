@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.oracles import backwards
 from torch import Tensor, nn
 
 from frenemy.attacks.pgd import PGD
@@ -103,22 +104,6 @@ def test_checks_change_no_number(plain: nn.Module, few: Examples) -> None:
     found = audit(plain, few, **QUICK, objectives=["enemy"])
     last = found.attempts[-1].estimate
     assert found["accuracy_adversarial"] == last
-
-
-class Backwards(torch.autograd.Function):
-    """The same forwards, the opposite backwards."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> Tensor:
-        return -gradient[0]
-
-
-def backwards(model: nn.Module) -> Model:
-    return lambda x: model(Backwards.apply(x))  # type: ignore[no-untyped-call]
 
 
 def optimising(model: nn.Module) -> Model:

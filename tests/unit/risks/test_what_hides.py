@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 import pytest
 import torch
-from tests.oracles import exact, linear_net
+from tests.oracles import backwards, exact, linear_net
 from torch import Tensor, nn
 
 from frenemy.attacks.attack import Found
@@ -28,33 +28,16 @@ def names(found: Audit) -> set[str]:
     return {caveat.name for caveat in found.caveats}
 
 
-class Backwards(torch.autograd.Function):
-    """The same forwards, the opposite backwards."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> Tensor:
-        return -gradient[0]
-
-
-def masked(model: nn.Module) -> Model:
-    """The model's answers, with gradients that point the wrong way."""
-    return lambda x: model(Backwards.apply(x))  # type: ignore[no-untyped-call]
-
-
 def test_gradients_that_mislead_are_named(plain: nn.Module, few: Examples) -> None:
     wanted = {**QUICK, "objectives": ["enemy"]}
-    found = audit(masked(plain), few, **wanted, attacks="bim(steps=5),square(queries=100)")
+    found = audit(backwards(plain), few, **wanted, attacks="bim(steps=5),square(queries=100)")
     assert found.attempts[-1].fell > 3
     text = next(caveat.text for caveat in found.caveats if caveat.name == "gradients mislead")
     assert text.startswith(
         f"{found.attempts[-1].fell} examples fell to an enemy who sees scores only (Square"
     )
     for attacks in ("square(queries=100)", "square(queries=100),bim(steps=5)"):
-        assert "gradients mislead" not in names(audit(masked(plain), few, **wanted, attacks=attacks))
+        assert "gradients mislead" not in names(audit(backwards(plain), few, **wanted, attacks=attacks))
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def converge(
         001, Figures 8 and 9. There the accuracy is that of the points at a step; here a success once seen counts from
         then on, as it does for the audit.
     """
-    asks = question(model, data, threat, name)
+    asks = question(model, data, threat, name).look()
     examples, around = asks.examples, asks.threat
     wish = wish_named(objective)
     climber, slope = climbing(attack, loss, steps, step_size)

@@ -79,7 +79,7 @@ def landscape(
     References:
         004, Figures 4.2 and 5.4, after Engstrom, Ilyas and Athalye 2018 (arXiv:1807.10272), Figure 2.
     """
-    asks = question(model, data, threat, name)
+    asks = question(model, data, threat, name).look()
     examples, around = asks.examples, asks.threat
     around = check(around, objective, loss, points, span)
     if batch_size < 1:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import frenemy
+from frenemy.attacks.best import look
 from frenemy.data.examples import Examples
 from frenemy.data.find import load
-from frenemy.models.answers import Answers
+from frenemy.models.answers import Answers, like_probabilities
 from frenemy.models.files import fingerprint
 from frenemy.models.model import Model, device_of
+from frenemy.models.still import still
 from frenemy.threats.spec import parse
 from frenemy.threats.threat import Threat
 
 __all__ = ["Question", "question"]
+
+_FEW: Final = 64
 
 
 @final
@@ -46,6 +50,16 @@ class Question:
             "examples": len(self.examples),
             "frenemy": frenemy.__version__,
         }
+
+    def look(self) -> Question:
+        """Ask the model about a few examples; where it gives probabilities, their logarithm is taken from then on."""
+        rows = self.examples.x.flatten(1).isfinite().all(1).nonzero().flatten()[:_FEW]
+        self.model.soft = False
+        if len(rows):
+            with still(self.model):
+                answers = look(self.model, self.examples.batch(rows, self.device).x, None)
+            self.model.soft = like_probabilities(answers)
+        return self
 
 
 def question(model: Model, data: Examples | str, threat: Threat | str, name: str | None) -> Question:

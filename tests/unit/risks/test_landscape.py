@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from frenemy.data.examples import Examples
 from frenemy.errors import DataError, UsageError
+from frenemy.models.model import Model
 from frenemy.risks.landscape import landscape
 from frenemy.risks.views import Landscape
 from frenemy.rng import Key
@@ -29,7 +30,7 @@ from frenemy.threats.threat import Threat
 EPS = 0.1
 
 
-def surveyed(model: nn.Module, data: Examples, **more: Any) -> Landscape:
+def surveyed(model: Model, data: Examples, **more: Any) -> Landscape:
     return landscape(model, data, **{"threat": Linf(EPS), "points": 5, **more})
 
 
@@ -119,3 +120,8 @@ def test_what_is_not_finite_is_left_out_and_counted(plain: nn.Module, few: Examp
 def test_what_cannot_be_drawn_is_refused(plain: nn.Module, few: Examples, more: Any, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         surveyed(plain, few, **more)
+
+
+def test_probabilities_have_the_landscape_of_their_logits(plain: nn.Module, few: Examples) -> None:
+    logits, soft = surveyed(plain, few), surveyed(lambda x: plain(x).softmax(1), few)
+    np.testing.assert_allclose(soft.loss, logits.loss, rtol=1e-3, atol=1e-4)

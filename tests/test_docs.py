@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -117,6 +118,7 @@ def test_every_option_is_one(page: Path, capsys: pytest.CaptureFixture[str]) -> 
     verbs = ("audit", "converge", "landscape")
     listed = "".join(said([verb, "--help"], capsys) for verb in verbs).replace("--[no-]", "--")
     known = set(re.findall(r"--[a-z][a-z_-]*", listed))
+    known |= {f"--{one.name}" for part in catalog("theory").values() for one in fields(part.load())}
     assert {"--model", "--threat", "--steps", "--out"} <= known
     for line in page.read_text(encoding="utf-8").splitlines():
         script = re.search(r"python ((?:scripts|benchmarks)/\S+\.py)", line)

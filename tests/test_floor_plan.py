@@ -13,7 +13,7 @@ FILES: Final = sorted(path for path in ROOT.rglob("*.py"))
 FLOORS: Final = (
     ("errors", "types", "rng", "card", "catalog", "files", "ledger"),
     ("data",),
-    ("models", "threats", "objectives"),
+    ("models", "threats", "objectives", "theory"),
     ("attacks",),
     ("risks", "training"),
     ("reports",),
@@ -29,6 +29,7 @@ SHARED: Final = {
     "objectives": {"objective", "surrogates"},
     "threats": {"threat", "slack", "finite"},
     "models": {"model", "still", "timed"},
+    "theory": {"problem"},
     "data": {"batch", "examples", "archive", "box", "pickles", "places"},
 }
 ASSEMBLERS: Final = {"models/build.py", "data/find.py", "attacks/autoattack.py"}

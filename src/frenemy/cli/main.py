@@ -23,6 +23,7 @@ _VERBS: Final = {
     "audit": "judge a model against an enemy, a false friend and anybody who wants its answer to flip",
     "converge": "draw the loss and the accuracy of a search against its steps",
     "landscape": "draw the loss around the inputs",
+    "theory": "show toy problems whose numbers are known exactly",
     "report": "make the tables and the page of a finished audit again",
     "list": "show the attacks, threats, objectives, models and data sets there are",
     "cite": "print the BibTeX of what you used",

@@ -49,8 +49,9 @@ class Watched:
 
     card: ClassVar[Card] = Card(
         authors="Kim, Wang",
-        title="Sensible adversarial learning",
-        year=2019,
+        title="Robust sensible adversarial learning of deep neural networks for image classification",
+        year=2022,
+        venue="arXiv preprint",
         place="Section 5.2.2 and 5.3.5",
     )
     towards: ClassVar[bool] = False

@@ -1,0 +1,56 @@
+"""`frenemy theory` as a person types it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.unit.cli.conftest import Frenemy
+
+
+def test_the_list_names_every_problem(frenemy: Frenemy) -> None:
+    said = frenemy("theory", "list")
+    assert said.code == 0
+    assert all(name in said.out for name in ("circle", "halves", "robustfeatures", "staircase"))
+
+
+def test_the_numbers_stand_side_by_side(frenemy: Frenemy) -> None:
+    said = frenemy("theory", "robust-features", "--d", "100", "--eta=3/10", "--eps", 0.6)
+    assert (said.code, said.err) == (0, "")
+    assert "RobustFeatures(p=0.95, d=100, eta=0.3, eps=0.6" in said.out
+    assert said.out.count("0.001350") == 2
+    assert "Tsipras et al. 2019" in " ".join(said.out.split())
+    assert "do not agree" not in said.out
+
+
+def test_as_json(frenemy: Frenemy) -> None:
+    rows = json.loads(frenemy("theory", "staircase", "--json", "--n", 500).out)
+    assert rows[0]["name"] == "Bayes, natural risk"
+    for row in rows:
+        assert {"name", "closed_form", "quadrature", "simulated", "low", "high"} <= row.keys()
+        assert row["agrees"]
+        assert row["low"] <= row["simulated"] <= row["high"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["halvs"], "did you mean 'halves'?"),
+        (["halves", "--q", "1"], "unknown option '--q'"),
+        (["halves", "p", "1"], "unknown option 'p'"),
+        (["halves", "--p"], "expected a number after --p, got none"),
+        (["halves", "--p", "one"], "expected --p to be a finite number, got 'one'"),
+        (["halves", "--p", "1/0"], "expected --p to be a finite number"),
+        (["halves", "--p", "2"], "expected p in (0.5, 1), got 2"),
+        (["robustfeatures", "--d", "1.5"], "expected --d to be a whole number"),
+        (["circle", "--n", "0"], "expected --n from 1"),
+        (["list", "more"], "expected nothing after"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(frenemy: Frenemy, words: list[str], sentence: str) -> None:
+    assert sentence in frenemy("theory", *words).refusal
+
+
+def test_help(frenemy: Frenemy) -> None:
+    assert frenemy("theory").out == frenemy("theory", "--help").out
+    assert "Two classes on the two halves" in frenemy("theory", "halves", "--help").out

@@ -83,9 +83,13 @@ def _read(maker: Any, words: list[str]) -> tuple[dict[str, Any], dict[str, int],
             known = [f"--{one}" for one in (*kinds, *drawn, "json")]
             raise UsageError(f"unknown option '{flag[:40]}'{nearest(flag, known)}")
         if not rest:
-            raise UsageError(f"expected a number after {flag}, got none; write such as {flag} 0.5")
+            raise UsageError(f"expected a value after {flag}, got none; write such as {flag} 0.5")
+        text = rest.pop(0)
+        if kinds.get(name) is str:
+            given[name] = text
+            continue
         whole = name in drawn or kinds[name] is int
-        number = _number(flag, rest.pop(0), whole)
+        number = _number(flag, text, whole)
         if name in drawn:
             least = 1 if name == "n" else 0
             if not least <= number <= 10**8:
@@ -142,7 +146,7 @@ def _show(problem: Any, found: Any) -> None:
             Text(one.name),
             f"{one.closed_form:.6f}",
             f"{one.quadrature:.6f}",
-            f"{drawn.value:.4f}" if drawn.defined else "undefined",
+            f"{drawn.value:.4f}" if drawn.defined else "",
             f"\\[{drawn.low:.4f}, {drawn.high:.4f}]" if drawn.defined else "",
             "" if math.isnan(one.printed) else f"{one.printed:g}",
         )

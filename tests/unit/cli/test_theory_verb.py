@@ -11,7 +11,7 @@ from tests.unit.cli.conftest import Frenemy
 def test_the_list_names_every_problem(frenemy: Frenemy) -> None:
     said = frenemy("theory", "list")
     assert said.code == 0
-    assert all(name in said.out for name in ("circle", "halves", "robustfeatures", "staircase"))
+    assert all(name in said.out for name in ("circle", "halves", "line", "robustfeatures", "staircase"))
 
 
 def test_the_numbers_stand_side_by_side(frenemy: Frenemy) -> None:
@@ -38,11 +38,12 @@ def test_as_json(frenemy: Frenemy) -> None:
         (["halvs"], "did you mean 'halves'?"),
         (["halves", "--q", "1"], "unknown option '--q'"),
         (["halves", "p", "1"], "unknown option 'p'"),
-        (["halves", "--p"], "expected a number after --p, got none"),
+        (["halves", "--p"], "expected a value after --p, got none"),
         (["halves", "--p", "one"], "expected --p to be a finite number, got 'one'"),
         (["halves", "--p", "1/0"], "expected --p to be a finite number"),
         (["halves", "--p", "2"], "expected p in (0.5, 1), got 2"),
         (["robustfeatures", "--d", "1.5"], "expected --d to be a whole number"),
+        (["line", "--rule", "f9"], "unknown rule 'f9'"),
         (["circle", "--n", "0"], "expected --n from 1"),
         (["list", "more"], "expected nothing after"),
     ],

@@ -13,6 +13,7 @@ from scipy.stats import norm
 from frenemy.errors import UsageError
 from frenemy.theory.circle import Circle
 from frenemy.theory.halves import Halves
+from frenemy.theory.line import Line
 from frenemy.theory.robust_features import RobustFeatures
 from frenemy.theory.staircase import Staircase
 
@@ -108,3 +109,29 @@ def test_where_a_regime_ends_it_is_said() -> None:
         Halves(eps=0.3)
     with pytest.raises(UsageError, match="flips the first feature"):
         RobustFeatures(eps=1.0)
+
+
+@given(st.floats(0, 8), st.sampled_from(["f1", "f2", "f3", "f4"]))
+@settings(max_examples=60, deadline=None)
+def test_the_line_for_every_size_and_rule(eps: float, rule: str) -> None:
+    for one in Line(rule, eps).quantities(2_000):
+        assert one.agrees, one
+
+
+@given(st.floats(0.001, 8))
+def test_the_line_as_analysed_in_section_2(eps: float) -> None:
+    """What 002 writes of f1 and f2, standard and genuine (Figures 7 and 8)."""
+    one, two, three = (told(Line(rule, eps)) for rule in ("f1", "f2", "f3"))
+    falls = min(eps, 1.0) / 2 + min(max(eps - 2, 0.0), 1.0) / 2
+    assert one["exact norm, accuracy"] == pytest.approx(1 - falls)
+    assert one["genuine, exact norm, accuracy"] == (0.75 if eps <= 1 else 1)
+    back = min(max(eps - 5, 0.0), 1.0) / 2
+    assert two["exact norm, accuracy"] == pytest.approx(max(2 - max(eps, 1), 0.0) + back)
+    assert two["genuine, exact norm, accuracy"] == (0.75 if eps == 1 else 1 if eps <= 2 else 0.5)
+    assert two["largest norm, accuracy"] == pytest.approx(three["largest norm, accuracy"])
+    assert all(numbers["natural, accuracy"] == 1 for numbers in (one, two, three))
+
+
+def test_at_one_the_middle_is_reached_twice() -> None:
+    assert told(Line("f2", 1.0))["genuine, exact norm, accuracy"] == 0.75
+    assert told(Line("f3", 1.0))["genuine, exact norm, accuracy"] == 0.75

@@ -13,7 +13,8 @@ from frenemy.objectives.objective import Objective
 from frenemy.objectives.surrogates import Margin
 from frenemy.rng import Key
 
-DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+DEVICES = [pytest.param("cpu", marks=pytest.mark.slow), *(["cuda"] if torch.cuda.is_available() else [])]
+"""Where there is but the CPU, it is compared with itself, which can wait."""
 WISHES = {"enemy": frenemy.Untargeted(Margin()), "friend": frenemy.Hypocritical(Margin())}
 
 

@@ -78,7 +78,7 @@ class Server:
     def close(self) -> None:
         """End it."""
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
 
 
 def told(out: Path) -> tuple[bytes, bytes, list[Any], dict[str, list[Any]]]:
@@ -152,7 +152,7 @@ def killed_while_it_writes(place: Path) -> str:
         process.stdout.readline()
         time.sleep(dice.uniform(0.0, 0.05))
         process.kill()
-        process.wait()
+        process.communicate()
         if file.exists():
             data = file.read_bytes()
             assert len(data) == 3_000_000

@@ -13,6 +13,7 @@ from tests.faults.kit import CASES, NOT_YET, Case
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("one", CASES, ids=lambda one: f"{one.number}-{one.run.__name__}")
 def test_a_fault_is_survived(one: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -44,7 +44,7 @@ def test_three_ways_give_one_number(name: str) -> None:
 @every
 def test_samples_come_closer_by_the_root_of_their_number(name: str) -> None:
     """Their error is that of a share, at every size, within four of its own standard errors; so its slope is -1/2."""
-    problem, sizes, seeds = usual(name), (200, 2_000, 20_000), 32
+    problem, sizes, seeds = usual(name), (100, 1_000, 10_000), 24
     errors = []
     for n in sizes:
         off = [

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 __all__ = ["asset", "framed"]
 
@@ -34,6 +34,7 @@ def _template(name: str) -> Template:
         lstrip_blocks=True,
     )
     world.filters["svg"] = Markup
+    world.filters["coded"] = _coded
     world.filters["thousands"] = "{:,}".format
     return world.get_template(name)
 
@@ -50,6 +51,13 @@ def framed(name: str, **values: Any) -> str:
     )
     text = _template(name).render(policy=policy, css=Markup(css), js=Markup(js), **values)
     return _UNFIT.sub("\ufffd", text)
+
+
+def _coded(text: str) -> Markup:
+    """Escape a text, and show what stands between two backquotes as code."""
+    parts = str(escape(text)).split("`")
+    whole = len(parts) % 2 == 1
+    return Markup("".join(f"<code>{p}</code>" if k % 2 and whole else p for k, p in enumerate(parts)))
 
 
 def _hash(text: str) -> str:

@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from frenemy.errors import RunError, UsageError
 from frenemy.reports.page import render
 from frenemy.reports.publish import publish, republish
 from frenemy.reports.record import records
-from frenemy.risks.result import Audit
+from frenemy.risks.result import Audit, Caveat
 
 
 class Seen(HTMLParser):
@@ -226,3 +227,15 @@ def test_columns_of_other_kinds_are_shown() -> None:
     text = plain(render([replace(digits(), examples=columns)]))
     assert "All 2 examples" in text
     assert "inf" in text.split("All 2 examples")[1]
+
+
+def test_what_stands_between_backquotes_is_code_and_nothing_is_markup() -> None:
+    """Also where a user's text holds tags, or one backquote alone."""
+    texts = {"give `<b>--effort</b> thorough` more": 1, "a `lone one <i>": 0, "`a` and `b`": 2}
+    for text, codes in texts.items():
+        plain = single()
+        page = Seen(render([replace(plain, caveats=(Caveat("name", text),), checks=(), command="")]))
+        usual = Seen(render([replace(plain, caveats=(Caveat("name", "text"),), checks=(), command="")]))
+        assert page.count("code") - usual.count("code") == codes
+        assert page.count("b") == usual.count("b")
+        assert page.count("i") == usual.count("i")

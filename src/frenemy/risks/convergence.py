@@ -76,7 +76,11 @@ class Watched:
         return self.inner.success(logits, self._goal[goal])
 
     def told(self, points: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Give the clean success `(n,)`, and loss and success `(n, points)` of the points after the clean input."""
+        """Give the clean success `(n,)`, and loss and success `(n, points)` of the points after the clean input.
+
+        Raises:
+            UsageError: the search looked at more points than that.
+        """
         _, _, home = self._seen[0]
         count = len(home)
         loss = torch.full((count, points), torch.nan)
@@ -84,6 +88,11 @@ class Watched:
         at = torch.zeros(count, dtype=torch.int64)
         for goal, values, flags in self._seen[1:]:
             rows = goal.cpu()
+            if bool((at[rows] >= points).any()):
+                raise UsageError(
+                    f"expected a search that looks at {points} points of each example, one a step, got one that looks "
+                    "at more; leave shrinking off"
+                )
             loss[rows, at[rows]], success[rows, at[rows]] = values.float().cpu(), flags.cpu()
             at[rows] += 1
         return home.cpu(), loss, success

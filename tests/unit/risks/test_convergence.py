@@ -128,6 +128,7 @@ def test_what_is_not_finite_is_left_out_and_counted(plain: nn.Module, few: Examp
         ({"attack": "square"}, "climbs a loss step by step"),
         ({"attack": "pgd,bim"}, "climbs a loss step by step"),
         ({"attack": "pgd(steps=0)"}, "at least one step"),
+        ({"attack": "apgd(shrinking=yes)"}, "leave shrinking off"),
         ({"loss": "no"}, "unknown loss"),
         ({"objective": "foe"}, "unknown objective"),
         ({"restarts": 0}, "restarts >= 1"),

@@ -115,7 +115,7 @@ def test_every_command_is_one(page: Path, capsys: pytest.CaptureFixture[str]) ->
 
 @every_page
 def test_every_option_is_one(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    verbs = ("audit", "converge", "landscape")
+    verbs = ("audit", "converge", "landscape", "theory")
     listed = "".join(said([verb, "--help"], capsys) for verb in verbs).replace("--[no-]", "--")
     known = set(re.findall(r"--[a-z][a-z_-]*", listed))
     known |= {f"--{one.name}" for part in catalog("theory").values() for one in fields(part.load())}

@@ -16,6 +16,7 @@ from frenemy.theory.halves import Halves
 from frenemy.theory.line import Line
 from frenemy.theory.robust_features import RobustFeatures
 from frenemy.theory.staircase import Staircase
+from frenemy.theory.three_clusters import ThreeClusters
 
 shares = st.floats(0.51, 0.99)
 
@@ -135,3 +136,27 @@ def test_the_line_as_analysed_in_section_2(eps: float) -> None:
 def test_at_one_the_middle_is_reached_twice() -> None:
     assert told(Line("f2", 1.0))["genuine, exact norm, accuracy"] == 0.75
     assert told(Line("f3", 1.0))["genuine, exact norm, accuracy"] == 0.75
+
+
+def test_the_clusters_as_corrected() -> None:
+    """With sigma 0.2 and gamma 8 the paper's 0.998 is Phi(3); its printed formula gives 0."""
+    found = {one.name: one for one in ThreeClusters().quantities(10)}
+    robust = found["upright line, robust risk"]
+    assert robust.closed_form == pytest.approx(norm.cdf(3), abs=1e-12)
+    assert robust.printed == pytest.approx(0, abs=1e-12)
+    assert found["upright line, standard risk"].closed_form == pytest.approx(norm.cdf(-5))
+
+
+@given(st.floats(0.5, 0.99))
+def test_giving_up_the_lower_cluster_costs_its_share(p: float) -> None:
+    """Standard risk (1 - p) / 2; the upper and the middle cluster stay out of reach (Figure 4c)."""
+    numbers = told(ThreeClusters(p=p))
+    assert numbers["line without the lower cluster, standard risk"] == pytest.approx((1 - p) / 2, abs=1e-6)
+    assert numbers["line without the lower cluster, robust risk"] == pytest.approx((1 - p) / 2, abs=1e-6)
+
+
+@given(st.floats(0.05, 0.95), st.floats(0.1, 2), st.floats(0.5, 9), st.floats(0, 9))
+@settings(max_examples=40, deadline=None)
+def test_the_clusters_for_all_parameters(p: float, sigma: float, m: float, gamma: float) -> None:
+    for one in ThreeClusters(p, sigma, m, gamma).quantities(2_000):
+        assert one.agrees, one

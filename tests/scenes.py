@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -32,11 +33,13 @@ __all__ = [
     "NEAREST",
     "PAIRS",
     "THREATS",
+    "TURNS",
     "WISHES",
     "around",
     "ball_of",
     "batch_of",
     "joined",
+    "kind_of",
     "labelled",
     "made",
     "size_of",
@@ -57,6 +60,14 @@ ATTACKS: Final = {
     if not part.card.threats or {kind.split("-")[0] for kind in THREATS} & {*part.card.threats}
 }
 """Every attack that searches a ball; those of finite families and of L0 have tests of their own."""
+
+
+def _wraps(name: str) -> bool:
+    """Whether an attack is made of others."""
+    part = ATTACKS[name]
+    return bool({"attack", "attacks"} & part.__dataclass_fields__.keys()) or hasattr(part, "parts")
+
+
 PAIRS: Final = tuple(
     (name, kind)
     for name, part in ATTACKS.items()
@@ -65,6 +76,11 @@ PAIRS: Final = tuple(
     if not ({"attack", "attacks"} & part.__dataclass_fields__.keys() and kind.startswith(_PREFIX))
 )
 """Every attack with every threat that its card says it searches; attacks on attacks with the balls alone."""
+TURNS: Final = tuple(
+    pytest.param(name, kind, marks=pytest.mark.slow) if _wraps(name) and kind != BALLS[-1] else (name, kind)
+    for name, kind in PAIRS
+)
+"""The same for the tests: attacks on attacks take long, and wait for the long tests on all balls but one."""
 ENSEMBLES: Final = tuple(name for name, part in ATTACKS.items() if hasattr(part, "parts"))
 """Attacks that run others in turn, some of which need no gradient."""
 GRADIENTS: Final = tuple(
@@ -80,6 +96,11 @@ WISHES: Final[tuple[Objective, ...]] = (
     Reversal(KL()),
     Targeted("runner-up", Margin()),
 )
+
+
+def kind_of(turn: Any) -> str:
+    """The threat of one of `TURNS`."""
+    return str((turn.values if hasattr(turn, "values") else turn)[1])
 
 
 def made(name: str, **wanted: Any) -> Attack:

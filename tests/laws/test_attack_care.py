@@ -14,10 +14,12 @@ from tests.scenes import (
     GRADIENTS,
     PAIRS,
     THREATS,
+    TURNS,
     WISHES,
     around,
     ball_of,
     batch_of,
+    kind_of,
     labelled,
     made,
     size_of,
@@ -36,9 +38,9 @@ from frenemy.threats.threat import radii
 
 SHAPE = (2, 3, 4)
 every = pytest.mark.parametrize("name", ATTACKS)
-pairs = pytest.mark.parametrize(("name", "kind"), PAIRS)
+pairs = pytest.mark.parametrize(("name", "kind"), TURNS)
 slopes = pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[0] in GRADIENTS])
-balls = pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] in BALLS])
+balls = pytest.mark.parametrize(("name", "kind"), [turn for turn in TURNS if kind_of(turn) in BALLS])
 
 
 def busy() -> nn.Sequential:

@@ -17,11 +17,12 @@ from tests.scenes import (
     BALLS,
     ENSEMBLES,
     NEAREST,
-    PAIRS,
+    TURNS,
     WISHES,
     around,
     batch_of,
     joined,
+    kind_of,
     labelled,
     made,
     size_of,
@@ -39,8 +40,8 @@ from frenemy.rng import Key
 from frenemy.threats.threat import radii
 
 SCENES: list[tuple[tuple[int, ...], int]] = [((7,), 2), ((1, 2, 4), 3)]
-pairs = pytest.mark.parametrize(("name", "kind"), PAIRS)
-balls = pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] in BALLS])
+pairs = pytest.mark.parametrize(("name", "kind"), TURNS)
+balls = pytest.mark.parametrize(("name", "kind"), [turn for turn in TURNS if kind_of(turn) in BALLS])
 
 
 def taken(found: Found, rows: Tensor | slice) -> Found:

@@ -59,7 +59,9 @@ def numbers(out: str = "run") -> list[object]:
     return [(row["measure"], row["value"], row["low"], row["high"], row["cost"]["forwards"]) for row in rows]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_run_that_is_stopped_goes_on(
     frenemy: Frenemy, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

@@ -185,7 +185,7 @@ def killed(out: Path, after: int) -> bool:
     return alive
 
 
-@pytest.mark.parametrize("moments", [(1, 3), pytest.param((2, 1, 4, 1, 1, 5, 2), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moments", [(2,), pytest.param((2, 1, 4, 1, 1, 5, 2), marks=pytest.mark.slow)])
 def test_a_killed_run_comes_to_the_same_numbers(tmp_path: Path, moments: tuple[int, ...]) -> None:
     model, examples = initialise(MLP(64, (24,), 10), Key(1)), Digits("test")()
     out = tmp_path / "run"

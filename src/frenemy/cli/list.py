@@ -13,7 +13,7 @@ from frenemy.errors import UsageError, nearest
 
 __all__ = ["FOLDERS", "run"]
 
-FOLDERS: Final = ("attacks", "threats", "objectives", "models", "data")
+FOLDERS: Final = ("attacks", "threats", "objectives", "models", "data", "theory")
 """Folders that hold parts with cards."""
 
 

@@ -25,7 +25,7 @@ _VERBS: Final = {
     "landscape": "draw the loss around the inputs",
     "theory": "show toy problems whose numbers are known exactly",
     "report": "make the tables and the page of a finished audit again",
-    "list": "show the attacks, threats, objectives, models and data sets there are",
+    "list": "show the attacks, threats, objectives, models, data sets and problems there are",
     "cite": "print the BibTeX of what you used",
 }
 

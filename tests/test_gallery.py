@@ -36,10 +36,10 @@ def test_no_broken_model_is_trusted_and_no_honest_one_is_refused() -> None:
 
 
 def test_the_remedy_shows_what_the_naive_number_hid() -> None:
-    """Every broken model looks better to hasty PGD than after its remedy, with intervals apart."""
-    for name, row in ROWS.items():
-        if row["kind"] == "broken":
-            assert row["mended"]["high"] < row["naive"]["low"] or name == "random resize", name
+    """Every broken model looks better to hasty PGD than after its remedy; all but one with intervals apart."""
+    rows = [row for row in ROWS.values() if row["kind"] == "broken"]
+    assert all(row["mended"]["value"] < row["naive"]["value"] for row in rows)
+    assert sum(row["mended"]["high"] < row["naive"]["low"] for row in rows) >= len(rows) - 1
 
 
 def test_the_table_is_that_of_the_record() -> None:

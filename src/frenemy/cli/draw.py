@@ -59,5 +59,6 @@ def draw(
                     )
                 )
         sentences, files = figures(seen, out, shlex.join(["frenemy", options.verb, *argv]))
-    bar.figures(sentences, files, quiet=options.quiet)
+    if not options.quiet:
+        bar.figures(sentences, files)
     return 0

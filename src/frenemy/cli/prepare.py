@@ -68,7 +68,7 @@ def check(
 
 
 def examples_of(options: Subject) -> Examples:
-    """Load the examples that are asked about."""
+    """Load the examples that are asked about; what the models need is read first, so that it is refused before."""
     from frenemy.data.find import load
 
     numbers("mean", options.mean)

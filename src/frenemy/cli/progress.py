@@ -90,10 +90,8 @@ class Bar:
                 )
         self._out.print(f"\nreport: {page}", soft_wrap=True, markup=False, emoji=False)
 
-    def figures(self, sentences: Sequence[str], files: Sequence[Path], *, quiet: bool) -> None:
+    def figures(self, sentences: Sequence[str], files: Sequence[Path]) -> None:
         """Print what some figures show, and where they lie."""
-        if quiet:
-            return
         for sentence in sentences:
             self._out.print(Text(sentence), "\n")
         for file in files:

@@ -12,15 +12,14 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-__all__ = ["asset", "framed"]
+__all__ = ["framed"]
 
 _HERE: Final = Path(__file__).parent
 _UNFIT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 @cache
-def asset(name: str) -> str:
-    """Read a file that lies beside this one."""
+def _asset(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
@@ -44,7 +43,7 @@ def framed(name: str, **values: Any) -> str:
 
     The content security policy allows the page its own style and script, by their hash, and images as data; no more.
     """
-    css, js = asset("page.css"), asset("page.js")
+    css, js = _asset("page.css"), _asset("page.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash(css)}'; script-src '{_hash(js)}'; "
         "base-uri 'none'; form-action 'none'"

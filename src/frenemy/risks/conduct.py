@@ -94,7 +94,7 @@ def conduct(
     headline = headline_points(found, judged, inquiry, plan, kind, eps)
     findings += about_risks({m.measure: m.estimate for m in headline}, around)
     findings += about_handover(model.notes)
-    caveats = gravest_first(findings)
+    caveats, table = gravest_first(findings), columns(inquiry, found, ended)
     return Audit(
         model=settings["model"],
         data=settings["data"],
@@ -110,7 +110,7 @@ def conduct(
         pictures=(*pictures(inquiry, found, eps), *extremes(inquiry, found, ended, threat)),
         caveats=caveats,
         notes=(*inquiry.examples.notes, *model.notes),
-        examples=columns(inquiry, found, ended),
+        examples=table,
         cost=inquiry.cost,
         command=command,
         attempts=attempts(found, judged, plan),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast, final
 
@@ -35,7 +35,6 @@ __all__ = ["Watched", "climbing", "converge"]
 
 
 @final
-@dataclass(eq=False)
 class Watched:
     """An objective that writes down the loss and the success of every point it is asked about.
 
@@ -44,8 +43,6 @@ class Watched:
     Args:
         inner: the objective that is watched.
     """
-
-    inner: Objective
 
     card: ClassVar[Card] = Card(
         authors="Kim, Wang",
@@ -56,7 +53,8 @@ class Watched:
     )
     towards: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __init__(self, inner: Objective) -> None:
+        self.inner = inner
         self._goal = torch.empty(0)
         self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
 

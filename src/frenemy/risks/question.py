@@ -18,7 +18,7 @@ from frenemy.threats.threat import Threat
 
 __all__ = ["Question", "question"]
 
-_FEW: Final = 64
+_FEW: Final = 16
 
 
 @final

@@ -55,14 +55,15 @@ def about_answers(inquiry: Inquiry) -> list[Finding]:
         findings.append(
             Finding("constant answers", seen, "caution" if constant else "", "That is no robustness.")
         )
-    soft, seen = inquiry.judge.model.soft, "The model returns logits."
-    if soft:
-        seen = (
-            "The model returns probabilities instead of logits. Their logarithm was searched, which leads wherever no "
-            "probability is rounded to 0 or 1; where one is, attacks come out weaker than they are."
-        )
-    fix = "Give the model without its last softmax."
-    findings.append(Finding("probabilities", seen, "caution" if soft else "", fix))
+    if len(logits):
+        soft, seen = inquiry.judge.model.soft, "The model returns logits."
+        if soft:
+            seen = (
+                "The model returns probabilities instead of logits. Their logarithm was searched, which leads wherever "
+                "no probability is rounded to 0 or 1; where one is, attacks come out weaker than they are."
+            )
+        fix = "Give the model without its last softmax."
+        findings.append(Finding("probabilities", seen, "caution" if soft else "", fix))
     return [*findings, _dynamic(inquiry, batch)]
 
 

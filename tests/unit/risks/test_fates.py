@@ -15,8 +15,11 @@ from torch import Tensor, nn
 
 from frenemy.attacks.attack import Status
 from frenemy.data.examples import Examples
+from frenemy.risks import conduct
 from frenemy.risks.audit import audit
-from frenemy.risks.result import Audit
+from frenemy.risks.inquiry import Inquiry
+from frenemy.risks.result import Audit, Picture
+from frenemy.risks.shown import extremes
 from frenemy.rng import Key
 from frenemy.threats.l2 import L2
 from frenemy.threats.linf import Linf
@@ -139,3 +142,19 @@ def test_the_points_are_those_of_the_search(plain: nn.Module, few: Examples) -> 
         with torch.no_grad():
             logits = plain.eval()(torch.from_numpy(picture.perturbed)[None])
         assert int(logits.argmax()) == picture.after
+
+
+def test_looking_again_for_a_picture_changes_no_verdict(
+    plain: nn.Module, few: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that fails only when it is asked once more, for a picture, has all its numbers by then."""
+
+    def failing(inquiry: Inquiry, *more: Any) -> tuple[Picture, ...]:
+        inquiry.apart[4] = "the model raised an error"
+        return extremes(inquiry, *more)
+
+    wanted = audit(plain, few, threat="linf:0.12", curve=0, effort="quick")
+    monkeypatch.setattr(conduct, "extremes", failing)
+    found = audit(plain, few, threat="linf:0.12", curve=0, effort="quick")
+    assert found["risk_adversarial"] == wanted["risk_adversarial"]
+    assert (found.examples["set_apart"] == "").all()

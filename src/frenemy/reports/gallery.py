@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from frenemy.reports.png import address, image
 from frenemy.reports.svg import element, write
 from frenemy.reports.words import class_name, size
 from frenemy.risks.result import Audit, Picture
 
 __all__ = ["Answer", "Change", "Shown", "gallery", "unit"]
 
-_LARGEST = 320
 _SMALL = 96
 _FEATURES = 6
 
@@ -98,20 +95,20 @@ def unit(audit: Audit) -> str:
     """Say what one number of an input is called: `pixel` or `feature` by its pictures, else `input value`."""
     if not audit.pictures:
         return "input value"
-    return "pixel" if any(_image(picture.clean) is not None for picture in audit.pictures) else "feature"
+    return "pixel" if any(image(picture.clean) is not None for picture in audit.pictures) else "feature"
 
 
 def _show(audit: Audit, picture: Picture) -> Shown:
-    clean, perturbed = _image(picture.clean), _image(picture.perturbed)
+    clean, perturbed = image(picture.clean), image(picture.perturbed)
     delta = np.nan_to_num(picture.perturbed.astype(np.float64) - picture.clean.astype(np.float64))
     most = float(np.abs(delta).max(initial=0.0))
     images: tuple[str, ...] = ()
     factor = ""
-    if clean is not None and perturbed is not None and (change := _image(delta)) is not None:
+    if clean is not None and perturbed is not None and (change := image(delta)) is not None:
         low, high = _bounds(audit, clean)
         scale = (high - low) / (2 * most) if most > 0 else 0.0
         layers = (clean - low, change * scale + (high - low) / 2, perturbed - low)
-        images = tuple(_address(layer / (high - low)) for layer in layers)
+        images = tuple(address(layer / (high - low)) for layer in layers)
         factor = _times(scale) if most > 0 else ""
     return Shown(
         objective=picture.objective,
@@ -150,30 +147,11 @@ def _answer(audit: Audit, picture: Picture, number: int) -> Answer:
     return Answer(class_name(audit.classes, number), number == picture.label)
 
 
-def _image(array: NDArray[Any]) -> NDArray[np.float64] | None:
-    """An input as `(height, width)` or `(height, width, 3)`; None if it is no image."""
-    values = np.nan_to_num(np.asarray(array, dtype=np.float64))
-    if values.size == 0 or values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[0] not in (1, 3)):
-        return None
-    if values.ndim == 2:
-        return values
-    return values[0] if len(values) == 1 else np.moveaxis(values, 0, -1)
-
-
-def _bounds(audit: Audit, image: NDArray[np.float64]) -> tuple[float, float]:
+def _bounds(audit: Audit, clean: NDArray[np.float64]) -> tuple[float, float]:
     if math.isfinite(audit.low) and math.isfinite(audit.high) and audit.low < audit.high:
         return audit.low, audit.high
-    low, high = float(image.min()), float(image.max())
+    low, high = float(clean.min()), float(clean.max())
     return (low, high) if low < high else (low, low + 1.0)
-
-
-def _address(image: NDArray[np.float64]) -> str:
-    """An image with values in [0, 1] as a `data:` address of a PNG file."""
-    picture = Image.fromarray(np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8))
-    picture.thumbnail((_LARGEST, _LARGEST), Image.Resampling.BOX)
-    memory = io.BytesIO()
-    picture.save(memory, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(memory.getvalue()).decode("ascii")
 
 
 def _times(factor: float) -> str:

@@ -1,4 +1,4 @@
-"""Views: what a search looked like on its way, and the loss around the inputs: numbers only."""
+"""Views: a search on its way, the loss around the inputs, how near classes come: numbers only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from frenemy.risks.estimate import Estimate, proportion
 
-__all__ = ["Convergence", "Landscape"]
+__all__ = ["Convergence", "Landscape", "Pairs"]
 
 _LAST: Final = 0.2
 """What still falls in this last share of the steps tells whether the search had come to rest."""
@@ -120,3 +120,51 @@ class Landscape:
         here = self.loss[:, self.middle, self.middle, None, None]
         bend: NDArray[np.float32] = np.abs(self.loss - here - tangent).max((1, 2)).astype(np.float32)
         return bend
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """The nearest examples of different classes.
+
+    Args:
+        data: name of the data set.
+        classes: their names.
+        norm: `l2`, `l1` or `linf`.
+        distance: `(classes, classes)` float64, the smallest distance between two classes; inf where one is empty, and
+            on the diagonal.
+        pair: `(classes, classes, 2)` int64, the places in the data of the two that are so near, that of the first class
+            first; -1 where there are none.
+        index: `(n,)` the examples, by their place in the data.
+        gap: `(n,)` float64, from each example to the nearest one of another class.
+        other: `(n,)` int64, the place of that one.
+    """
+
+    data: str
+    classes: tuple[str, ...]
+    norm: str
+    distance: NDArray[np.float64]
+    pair: NDArray[np.int64]
+    index: NDArray[np.int64]
+    gap: NDArray[np.float64]
+    other: NDArray[np.int64]
+
+    @property
+    def radius(self) -> float:
+        """Half the least distance: up to this eps no two balls around examples of different classes overlap."""
+        return float(self.gap.min()) / 2
+
+    @property
+    def order(self) -> tuple[tuple[int, int], ...]:
+        """Every two classes that have examples, the nearest first."""
+        a, b = np.triu_indices(len(self.classes), 1)
+        by = np.argsort(self.distance[a, b], kind="stable")
+        return tuple((int(a[k]), int(b[k])) for k in by if np.isfinite(self.distance[a[k], b[k]]))
+
+    def pseudo(self, eps: float) -> int:
+        """Count the examples that a perturber of this eps can change into an example of another class (002, 1.2)."""
+        return int((self.gap <= eps).sum())
+
+    def crossed(self, eps: float) -> int:
+        """Count the pairs of classes that come as near as eps or nearer."""
+        return sum(bool(self.distance[a, b] <= eps) for a, b in self.order)

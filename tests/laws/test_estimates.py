@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from tests.oracles import exact, identities, wilson
 
-from frenemy.risks.estimate import Estimate, proportion
+from frenemy.risks.estimate import Estimate, difference, proportion
 from frenemy.risks.measure import MEASURES, measure
 from frenemy.risks.pool import OBJECTIVES, Pool
 
@@ -42,6 +42,37 @@ def test_the_interval_covers_the_truth_19_times_in_20(n: int) -> None:
     coverage = (stats.binom.pmf(np.arange(n + 1), n, shares[:, None]) * covered).sum(1)
     assert 0.93 <= coverage.mean() <= 0.97
     assert coverage.min() > 0.82
+
+
+def test_the_interval_of_a_difference_is_newcombes() -> None:
+    """Newcombe 1998, Table II, method 10: the examples (a), (c) and (g)."""
+    for hits, n, other, m, ends in (
+        (56, 70, 48, 80, (0.0524, 0.3339)),
+        (6, 7, 2, 7, (0.0582, 0.8062)),
+        (10, 10, 0, 20, (0.6791, 1.0)),
+    ):
+        found = difference(proportion(other, m), proportion(hits, n))
+        assert (found.low, found.high) == pytest.approx(ends, abs=6e-5)
+        assert found.value == pytest.approx(hits / n - other / m)
+
+
+def test_the_interval_of_a_difference_covers_the_truth_19_times_in_20() -> None:
+    n = 60
+    ends = [proportion(hits, n) for hits in range(n + 1)]
+    found = [[difference(one, other) for other in ends] for one in ends]
+    low, high = (np.array([[getattr(e, end) for e in row] for row in found]) for end in ("low", "high"))
+    coverage = []
+    for one, other in np.random.default_rng(0).uniform(0.02, 0.98, (150, 2)):
+        chance = np.outer(*(stats.binom.pmf(np.arange(n + 1), n, share) for share in (one, other)))
+        coverage.append((chance * ((low <= other - one) & (other - one <= high))).sum())
+    assert 0.93 <= np.mean(coverage) <= 0.97
+    assert min(coverage) > 0.9
+
+
+def test_the_difference_to_nothing_is_anything() -> None:
+    found = difference(proportion(3, 4), proportion(0, 0))
+    assert (found.low, found.high, found.n) == (-1.0, 1.0, 0)
+    assert np.isnan(found.value)
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.99])

@@ -16,7 +16,19 @@ from frenemy.reports.gallery import gallery, unit
 from frenemy.reports.record import records
 from frenemy.reports.searches import searches_page
 from frenemy.reports.verdicts import verdicts
-from frenemy.reports.words import ACCURACIES, RISKS, Word, headline, interval, percent, reach, share, trust
+from frenemy.reports.words import (
+    ACCURACIES,
+    RISKS,
+    Word,
+    headline,
+    interval,
+    percent,
+    reach,
+    share,
+    size,
+    trust,
+)
+from frenemy.risks.order import lexicographic
 from frenemy.risks.result import Audit, Caveat
 
 __all__ = ["render"]
@@ -25,6 +37,8 @@ _CHARTS = (
     ("largest", "Anything up to the size", "The worst of all perturbations whose norm is at most the size."),
     ("exact", "Exactly the size", "Only perturbations whose norm is the size; the line may rise."),
 )
+_POINT = 0.01
+"""A difference between accuracies that is none, when models are put in order."""
 _CARDS = (ACCURACIES[1], ACCURACIES[2], ACCURACIES[0])
 
 
@@ -132,8 +146,35 @@ def _number(audit: Audit, word: Word) -> _Number | None:
 
 
 def _charts(audits: Sequence[Audit], order: Sequence[int] | None) -> list[tuple[str, str, Chart]]:
-    drawn = ((title, text, chart(audits, kind, order)) for kind, title, text in _CHARTS)
+    drawn = (
+        (title, text + _ordered(audits) * (kind == "exact"), chart(audits, kind, order))
+        for kind, title, text in _CHARTS
+    )
     return [(title, text, made) for title, text, made in drawn if made is not None]
+
+
+def _ordered(audits: Sequence[Audit]) -> str:
+    """Say how each other model stands to the first under an enemy, small sizes before large ones (002, LSR)."""
+    found = [
+        (audit.model, curve)
+        for audit in audits
+        for curve in audit.curves
+        if (curve.kind, curve.objective) == ("exact", "untargeted")
+    ]
+    said = ""
+    for model, curve in found[1:]:
+        first, base = found[0]
+        if (curve.threat, curve.eps) != (base.threat, base.eps):
+            continue
+        order = lexicographic(base.eps, base.accuracy, curve.accuracy, _POINT)
+        what = {
+            "better": f"{model} is more robust than {first}, decided at {size(order.eps)}",
+            "worse": f"{model} is less robust than {first}, decided at {size(order.eps)}",
+            "equal": f"{model} and {first} are equal",
+            "undecided": f"{model} and {first} are not ordered: more examples would tell at {size(order.eps)}",
+        }
+        said += f" Small sizes before large ones: {what[order.relation]}."
+    return said
 
 
 def _setting(value: Any) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import final
 
-__all__ = ["Estimate", "proportion"]
+__all__ = ["Estimate", "difference", "proportion"]
 
 
 @final
@@ -60,3 +60,27 @@ def proportion(hits: int, n: int, confidence: float = 0.95) -> Estimate:
     low = 0.0 if hits == 0 else max(0.0, middle - reach)
     high = 1.0 if hits == n else min(1.0, middle + reach)
     return Estimate(share, low, high, n)
+
+
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    r"""Estimate how much larger the second probability is than the first, from their own intervals.
+
+    $$ d - \sqrt{(p_2 - l_2)^2 + (u_1 - p_1)^2}, \quad d + \sqrt{(u_2 - p_2)^2 + (p_1 - l_1)^2}, \quad d = p_2 - p_1 $$
+
+    Holds for samples that are independent; where both are shares of the same examples, which tend to fall together, it
+    is too wide rather than too narrow. An exact number is an estimate whose ends are its value.
+
+    Returns:
+        The difference, in [-1, 1], with the smaller of the two n; undefined, and anything in [-1, 1], if one is.
+
+    References:
+        Newcombe 1998, "Interval estimation for the difference between independent proportions", Statistics in Medicine
+        17, p. 873, method 10.
+    """
+    n = min(first.n, second.n)
+    if n == 0:
+        return Estimate(math.nan, -1.0, 1.0, 0)
+    d = second.value - first.value
+    below = math.hypot(second.value - second.low, first.high - first.value)
+    above = math.hypot(second.high - second.value, first.value - first.low)
+    return Estimate(d, d - below, d + above, n)

@@ -14,6 +14,7 @@ from frenemy.errors import UsageError
 from frenemy.theory.circle import Circle
 from frenemy.theory.halves import Halves
 from frenemy.theory.line import Line
+from frenemy.theory.nine_squares import NineSquares
 from frenemy.theory.robust_features import RobustFeatures
 from frenemy.theory.staircase import Staircase
 from frenemy.theory.three_clusters import ThreeClusters
@@ -105,9 +106,36 @@ def test_nobody_is_more_sensible_than_bayes_nor_more_robust_than_the_most_robust
     assert all(one.agrees for one in problem.quantities(2_000))
 
 
+@given(shares, st.floats(0.001, 1 / 12))
+@settings(max_examples=60, deadline=None)
+def test_the_nine_squares_for_every_size(p: float, eps: float) -> None:
+    """All three ways agree, and Corollary 2.1: who is sensible on what is seen errs less on what is not."""
+    numbers = told(NineSquares(p, eps))
+    assert all(one.agrees for one in NineSquares(p, eps).quantities(3_000))
+    assert numbers["sensible, true standard risk"] < numbers["natural, true standard risk"]
+    assert numbers["sensible, true standard risk"] <= numbers["robust, true standard risk"]
+
+
+@given(st.floats(0, 1 / 12, exclude_min=True))
+def test_the_sensible_rule_as_printed(eps: float) -> None:
+    printed = max(0.0, 3 / 4 - 9 * (4 * eps**2 + 2 / 3 * eps))
+    assert NineSquares(eps=eps).formulas["sensible, true standard risk"] == pytest.approx(printed, abs=1e-12)
+
+
+@given(shares, st.floats(0.001, 1 / 12))
+def test_no_threshold_is_more_robust_on_what_is_seen(p: float, eps: float) -> None:
+    t = np.linspace(1 / 3, 2 / 3, 4001)
+    left = np.clip(1 / 2 - np.maximum(t - eps, 5 / 12), 0, None)
+    right = np.clip(np.minimum(t + eps, 7 / 12) - 1 / 2, 0, None)
+    least = (4 * ((1 - p) * left + p * right)).min()
+    assert least == pytest.approx(NineSquares(p, eps).formulas["robust, seen robust risk"], abs=4 / 12_000)
+
+
 def test_where_a_regime_ends_it_is_said() -> None:
     with pytest.raises(UsageError, match="below 1/4"):
         Halves(eps=0.3)
+    with pytest.raises(UsageError, match="neighbourhoods overlap"):
+        NineSquares(eps=0.1)
     with pytest.raises(UsageError, match="flips the first feature"):
         RobustFeatures(eps=1.0)
 

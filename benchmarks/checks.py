@@ -66,7 +66,7 @@ def main() -> None:
     frenemy.audit(
         demonstration("digits-plain"), frenemy.load("digits", examples=9), threat="linf:0.1"
     )  # warm
-    results = {}
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}  # models without weights here stay
     for name, model, data, threat in cases(options.data_dir, options.examples):
         found = frenemy.audit(model, data, threat=threat, name=name)
         rows, every = (cost.forwards + cost.backwards for cost in (found.checking, found.cost))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,6 +114,19 @@ def test_what_cannot_be_compared_is_refused() -> None:
         nearest_pairs(labelled(np.eye(2), np.array([1, 1]), 2))
     with pytest.raises(DataError, match="finite inputs in some"):
         nearest_pairs(labelled(np.array([[0.0], [math.nan]]), two, 2))
+
+
+def test_the_page_tells_what_was_measured_on_mnist() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    page = (docs / "pairs.md").read_text()
+    for found in json.loads((docs / "results" / "mnist_pairs.json").read_text()):
+        least = found["pairs"][0]
+        assert found["n"] == 60_000
+        assert found["least"] == least["distance"] == min(pair["distance"] for pair in found["pairs"])
+        assert "{}, {}".format(*least["examples"]) in page
+        for pair in found["pairs"]:
+            if found["norm"] == "l2" and pair["classes"] in (["4", "9"], ["6", "7"]):
+                assert "| {:.3f} | {}, {} |".format(pair["distance"], *pair["examples"]) in page
 
 
 @pytest.mark.slow

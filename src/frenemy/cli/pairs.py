@@ -4,58 +4,42 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
-from frenemy.cli.options import at_least, read
+from frenemy.cli.options import read
 from frenemy.cli.progress import Bar
-from frenemy.cli.subject import words
+from frenemy.cli.subject import Source, words
 from frenemy.errors import UsageError, nearest
 
 __all__ = ["PairsOptions", "run"]
 
-_NORMS: Final = ("l2", "l1", "linf")
-
 
 @final
 @dataclass(frozen=True)
-class PairsOptions:
+class PairsOptions(Source):
     """Find the nearest examples of different classes, exactly.
 
     Args:
-        data: digits, mnist, fashion-mnist, cifar10, cifar100, a folder of class folders, a .csv or .npz file,
-            idx:IMAGES,LABELS.
         norm: l2, l1, linf, or several separated by commas.
         eps: count the examples that a perturber of this size can change into an example of another class; one number
             for each norm, separated by commas.
-        examples: only the first so many examples.
-        split: which part of the data, train or test.
-        data_dir: where data sets lie; else the environment variable FRENEMY_DATA, else the user's cache.
-        resize: side to which pictures of a folder are resized.
-        target: name of the label column of a table; the last one by default.
-        out: directory for the run and its page; by default one in runs/, named after what is asked.
-        quiet: print nothing but errors.
     """
 
-    data: str = "digits"
     norm: str = "l2"
     eps: str | None = None
-    examples: int | None = at_least(1, None)
-    split: Literal["train", "test"] = "train"
-    data_dir: str | None = None
-    resize: int | None = at_least(1, None)
-    target: str | None = None
-    out: str | None = None
-    quiet: bool = False
+    split: Literal["test", "train"] = "train"
 
     @property
     def norms(self) -> list[str]:
         """The norms, one by one."""
+        from frenemy.risks.pairs import NORMS
+
         found = words("norm", self.norm.lower())
         for norm in found:
-            if norm not in _NORMS:
-                raise UsageError(f"unknown norm '{norm}'{nearest(norm, _NORMS)}")
+            if norm not in NORMS:
+                raise UsageError(f"unknown norm '{norm}'{nearest(norm, NORMS)}")
         return found
 
     @property
@@ -101,20 +85,13 @@ def run(argv: list[str]) -> int:
     if options is None:
         return 0
     norms, sizes = options.norms, options.sizes
-    from frenemy.data.find import load
+    from frenemy.cli.prepare import data_of
     from frenemy.ledger import Arrays, open_ledger
     from frenemy.reports.near import near
     from frenemy.risks.pairs import nearest_pairs
     from frenemy.risks.views import Pairs
 
-    examples = load(
-        options.data,
-        data_dir=options.data_dir,
-        split=options.split,
-        examples=options.examples,
-        resize=options.resize,
-        target=options.target,
-    )
+    examples = data_of(options)
     asked: dict[str, Any] = {"data": examples.name, "examples": len(examples), "checksum": examples.checksum}
     out, bar, seen = options.place(), Bar(quiet=options.quiet), []
     with open_ledger(out, asked) as ledger:
@@ -123,7 +100,7 @@ def run(argv: list[str]) -> int:
 
                 def work(norm: str = norm) -> Arrays:
                     found = nearest_pairs(examples, norm, progress=told)
-                    return {name: value for name, value in asdict(found).items() if name in _KEPT}
+                    return {name: getattr(found, name) for name in _KEPT}
 
                 kept = ledger.result({**asked, "norm": norm}, work)
             seen.append(Pairs(examples.name, examples.classes, norm, **kept))

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from frenemy.cli.progress import Bar
-from frenemy.cli.subject import Subject
+from frenemy.cli.subject import Source, Subject
 from frenemy.errors import UsageError
 
 if TYPE_CHECKING:
     from frenemy.data.examples import Examples
     from frenemy.models.model import Model
 
-__all__ = ["check", "device_of", "examples_of", "models_of", "numbers"]
+__all__ = ["check", "data_of", "device_of", "examples_of", "models_of", "numbers"]
 
 
 def numbers(name: str, text: str | None) -> float | list[float] | None:
@@ -69,10 +69,15 @@ def check(
 
 def examples_of(options: Subject) -> Examples:
     """Load the examples that are asked about; what the models need is read first, so that it is refused before."""
-    from frenemy.data.find import load
-
     numbers("mean", options.mean)
     numbers("std", options.std)
+    return data_of(options)
+
+
+def data_of(options: Source) -> Examples:
+    """Load the examples that are asked about."""
+    from frenemy.data.find import load
+
     return load(
         options.data,
         data_dir=options.data_dir,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Literal
 from frenemy.cli.options import at_least
 from frenemy.errors import UsageError
 
-__all__ = ["Subject", "words"]
+__all__ = ["Source", "Subject", "words"]
 
 _THREATS: Final = {
     "digits": "linf:0.15",
@@ -24,22 +24,41 @@ _ELSEWHERE: Final = ("out", "quiet", "device", "batch_size", "time_limit", "data
 
 
 @dataclass(frozen=True)
-class Subject:
+class Source:
+    """Which data are looked at, and where what is found is kept.
+
+    Args:
+        data: digits, mnist, fashion-mnist, cifar10, cifar100, a folder of class folders, a .csv or .npz file,
+            idx:IMAGES,LABELS.
+        examples: only the first so many examples.
+        split: which part of the data, test or train.
+        data_dir: where data sets lie; else the environment variable FRENEMY_DATA, else the user's cache.
+        resize: side to which pictures of a folder are resized.
+        target: name of the label column of a table; the last one by default.
+        out: directory for the run and its report; by default one in runs/, named after what is asked.
+        quiet: print nothing but errors.
+    """
+
+    data: str = "digits"
+    examples: int | None = at_least(1, None)
+    split: Literal["test", "train"] = "test"
+    data_dir: str | None = None
+    resize: int | None = at_least(1, None)
+    target: str | None = None
+    out: str | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Subject(Source):
     """What is looked at.
 
     Args:
         model: ARCH:FILE.safetensors (see `frenemy list models`), FILE.safetensors, ARCH@SEED for random weights, or
             FILE.py:FACTORY for your own code, which is run; several are separated by commas; digits-plain and
             digits-robust are the demonstration models.
-        data: digits, mnist, fashion-mnist, cifar10, cifar100, a folder of class folders, a .csv or .npz file,
-            idx:IMAGES,LABELS.
         threat: linf:8/255, l2:0.5, l1:12, or exact norms such as sphere-l2:4; by default linf:0.15 for digits,
             linf:0.2 for mnist and fashion-mnist, linf:8/255 for all else.
-        examples: only the first so many examples.
-        split: which part of the data, test or train.
-        data_dir: where data sets lie; else the environment variable FRENEMY_DATA, else the user's cache.
-        resize: side to which pictures of a folder are resized.
-        target: name of the label column of a table; the last one by default.
         mean: what the model subtracts from its inputs, one number or one a channel, separated by commas.
         std: what the model divides its inputs by, likewise.
         output: key, attribute or position of the logits, where the model gives more than one thing.
@@ -47,20 +66,12 @@ class Subject:
         seed: root of all randomness.
         device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
         batch_size: the most rows in one forward; halved by itself when memory runs out.
-        out: directory for the run and its report; by default one in runs/, named after what is asked.
-        quiet: print nothing but errors.
     """
 
     verb: ClassVar[str] = ""
 
     model: str = "digits-plain,digits-robust"
-    data: str = "digits"
     threat: str | None = None
-    examples: int | None = at_least(1, None)
-    split: Literal["test", "train"] = "test"
-    data_dir: str | None = None
-    resize: int | None = at_least(1, None)
-    target: str | None = None
     mean: str | None = None
     std: str | None = None
     output: str | None = None
@@ -68,8 +79,6 @@ class Subject:
     seed: int = 0
     device: str = "auto"
     batch_size: int = at_least(1, 128)
-    out: str | None = None
-    quiet: bool = False
 
     @property
     def specs(self) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -188,7 +187,7 @@ def _numbers(one: Pairs, eps: float | None) -> dict[str, Any]:
         "n": len(one.gap),
         "norm": one.norm,
         "least": least,
-        "radius": one.radius if math.isfinite(one.radius) else None,
+        "radius": one.radius,
         "gap_quantiles": shares,
         **asked,
         "pairs": rows,

@@ -147,7 +147,7 @@ def _number(audit: Audit, word: Word) -> _Number | None:
 
 def _charts(audits: Sequence[Audit], order: Sequence[int] | None) -> list[tuple[str, str, Chart]]:
     drawn = (
-        (title, text + _ordered(audits) * (kind == "exact"), chart(audits, kind, order))
+        (title, text + (_ordered(audits) if kind == "exact" else ""), chart(audits, kind, order))
         for kind, title, text in _CHARTS
     )
     return [(title, text, made) for title, text, made in drawn if made is not None]

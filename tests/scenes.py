@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from frenemy.attacks.attack import Attack, Found
+from frenemy.attacks.attack import Attack, Books, Found
 from frenemy.card import Access
 from frenemy.catalog import catalog
 from frenemy.data.batch import Batch
@@ -38,11 +38,13 @@ __all__ = [
     "around",
     "ball_of",
     "batch_of",
+    "columns",
     "joined",
     "kind_of",
     "labelled",
     "made",
     "size_of",
+    "taken",
 ]
 
 _PREFIX: Final = "sphere-"
@@ -144,8 +146,23 @@ def labelled(batch: Batch, model: Model) -> Batch:
     return Batch(batch.x, torch.where(wrong, logits.argmin(1), logits.argmax(1)), batch.index)
 
 
+def columns(found: Found) -> dict[str, Tensor]:
+    """Everything that was found by name, one entry a row; the books among it, where they were kept."""
+    own = {f.name: getattr(found, f.name) for f in dataclasses.fields(Found) if f.name != "books"}
+    books = found.books
+    return own if books is None else own | {f.name: getattr(books, f.name) for f in dataclasses.fields(Books)}
+
+
 def joined(parts: list[Found]) -> Found:
     """Put the rows of several searches under each other."""
-    return Found(
-        **{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(Found)}
-    )
+    return _found({name: torch.cat([columns(p)[name] for p in parts]) for name in columns(parts[0])})
+
+
+def taken(found: Found, rows: Tensor | slice) -> Found:
+    """Some rows of what was found."""
+    return _found({name: values[rows] for name, values in columns(found).items()})
+
+
+def _found(values: dict[str, Tensor]) -> Found:
+    kept = [values.pop(f.name) for f in dataclasses.fields(Books) if f.name in values]
+    return Found(**values, books=Books(*kept) if kept else None)

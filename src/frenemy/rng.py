@@ -103,6 +103,23 @@ class Key:
         angle = self.fold("angle").uniform(index, shape, torch.float64)
         return (torch.sqrt(-2.0 * torch.log(radius)) * torch.cos(2.0 * math.pi * angle)).to(dtype)
 
+    def noise(self, place: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Draw from the standard normal law for one example, on the CPU, about ten times as fast as `normal`.
+
+        The draw comes from a generator of torch of its own, seeded by key and place: a function of these two, as every
+        draw, but one that another version of torch may answer otherwise.
+
+        Args:
+            place: of the example in its data set.
+            shape: of the draw.
+            dtype: float32 or float64.
+
+        Returns:
+            `shape` of `dtype`.
+        """
+        seed = self.fold(place).value & (2**63 - 1)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
     def permutation(self, count: int) -> Tensor:
         """Draw a permutation of `0 .. count - 1` as `(count,)` int64."""
         return torch.argsort(self.words(torch.arange(count), ()), stable=True)

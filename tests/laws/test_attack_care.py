@@ -19,6 +19,7 @@ from tests.scenes import (
     around,
     ball_of,
     batch_of,
+    columns,
     kind_of,
     labelled,
     made,
@@ -67,8 +68,8 @@ def run(name: str, model: Model, batch: Batch, kind: str, **settings: object) ->
 
 def equal(a: Found, b: Found) -> None:
     """The same in every bit."""
-    for field in dataclasses.fields(Found):
-        assert torch.equal(getattr(a, field.name), getattr(b, field.name)), field.name
+    for name, values in columns(a).items():
+        assert torch.equal(values, columns(b)[name]), name
 
 
 @every

@@ -16,7 +16,7 @@ from frenemy.objectives.objective import Objective
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 
-__all__ = ["Attack", "Found", "Status", "admit"]
+__all__ = ["Attack", "Books", "Found", "Phase", "Status", "admit"]
 
 
 class Status(IntEnum):
@@ -34,6 +34,43 @@ class Status(IntEnum):
     """The model gave no finite answer, at the input or on the way, and no success was seen: nothing can be said."""
 
 
+class Phase(IntEnum):
+    """What a question is asked for, in searches that only ask."""
+
+    CHECK = 0
+    """The input itself."""
+    START = 1
+    """A first success, at any distance."""
+    BORDER = 2
+    """Where the border lies between a success and a failure."""
+    SLOPE = 3
+    """Which way it is nearer, or which way the loss rises."""
+    STEP = 4
+    """How far to go that way."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Books:
+    """What was asked, one row an example; kept by searches with a budget of questions.
+
+    Args:
+        phases: `(batch, 5)` int64, rows sent for each `Phase`; they add up to the queries.
+        unsafe: `(batch,)` int64, rows sent that were no success: what a watchful owner of the model would notice.
+        trace: `(batch, marks)` distance of the nearest success after so many queries (`marks`), inside the threat or
+            not; infinite before the first.
+    """
+
+    phases: Tensor
+    unsafe: Tensor
+    trace: Tensor
+
+    @staticmethod
+    def marks(queries: int) -> list[int]:
+        """Numbers of queries at which a trace is read: at most 49, evenly spread by logarithm from 1 to `queries`."""
+        return sorted({round(queries ** (k / 48)) for k in range(49)})
+
+
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -47,6 +84,7 @@ class Found:
         step: `(batch,)` int64, step at which success was first seen, counted through restarts; -1 for never.
         flat: `(batch,)` whether the first gradient was exactly zero or not finite, so that the search was blind.
         forwards, backwards: `(batch,)` int64, how often each row went through the model, and back.
+        books: what was asked when and for what; None from searches that keep no such books.
     """
 
     x: Tensor
@@ -57,6 +95,7 @@ class Found:
     flat: Tensor
     forwards: Tensor
     backwards: Tensor
+    books: Books | None = None
 
     @property
     def queries(self) -> Tensor:

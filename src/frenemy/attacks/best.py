@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from frenemy.attacks.attack import Found, Status
+from frenemy.attacks.attack import Books, Found, Status
 from frenemy.data.batch import Batch
 from frenemy.errors import ThreatError
 from frenemy.models.model import Model
@@ -39,6 +39,7 @@ class Best:
 
     Attributes:
         at_home: whether every clean input belongs to its set.
+        cut: rows whose budget ended before there was anything to keep; the search says which.
 
     Raises:
         ThreatError: the set of some example is empty; the message names the first.
@@ -61,7 +62,7 @@ class Best:
         self.success = objective.success(clean, self.goal) & candidate
         self.already = self.success.clone()
         self.step = torch.full((count,), -1, device=batch.x.device).masked_fill_(self.success, 0)
-        self.flat = torch.zeros_like(self.success)
+        self.flat, self.cut = torch.zeros_like(self.success), torch.zeros_like(self.success)
         self.forwards = torch.ones_like(self.step)
         self.backwards = torch.zeros_like(self.step)
 
@@ -94,9 +95,10 @@ class Best:
         self.forwards[rows] += forwards
         self.backwards[rows] += backwards
 
-    def found(self) -> Found:
+    def found(self, books: Books | None = None) -> Found:
         """Close the search."""
         status = torch.where(self.success, Status.FOUND, Status.NOT_FOUND)
+        status = status.masked_fill(self.cut & ~self.success, Status.OUT_OF_BUDGET)
         status = status.masked_fill(self.already, Status.ALREADY)
         status = status.masked_fill(~self.finite & ~self.success, Status.NOT_FINITE)
         own = self.x is self.batch.x or self.x.stride() != self.batch.x.stride()
@@ -109,6 +111,7 @@ class Best:
             flat=self.flat,
             forwards=self.forwards,
             backwards=self.backwards,
+            books=books,
         )
 
 

@@ -1,0 +1,74 @@
+"""Border: a first success at any distance, and the way from it to the border of the answers."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from frenemy.attacks.asking import Leg
+from frenemy.attacks.attack import Phase
+from frenemy.attacks.site import Site
+
+__all__ = ["away", "bisected", "blend"]
+
+_TRIES: Final = 100
+"""Random points tried before a search is given up."""
+
+
+def away(site: Site) -> Leg[Tensor | None]:
+    """Look for a success at random: over the whole box, or where it has no end in ever wider clouds.
+
+    Brings back the `(features,)` first success; None after 100 tries.
+    """
+    scale = 0.5 * float(site.x.abs().mean()) or 1.0
+    for attempt in range(_TRIES):
+        noise = site.noise(f"away {attempt}", 1)
+        if site.bounded:
+            share = torch.special.ndtr(noise)
+            point = site.low + share * (site.high - site.low)
+        else:
+            point = site.x + scale * 2 ** (attempt / 5) * noise
+        if bool((yield Phase.START, point).won.all()):
+            return site.hold(point)[0]
+    return None
+
+
+def blend(site: Site, far: Tensor, share: Tensor) -> Tensor:
+    """Points between the input and a far one: `share` of the way, or cut at `share` of its Linf distance.
+
+    Args:
+        far: `(features,)`.
+        share: `(points,)` in [0, 1].
+
+    Returns:
+        `(points, features)`
+    """
+    change = far - site.x
+    if site.order == math.inf:
+        limit = (share * change.abs().max())[:, None]
+        return site.x + change.clamp(-limit, limit)
+    return torch.addcmul(site.x, share[:, None], change)
+
+
+def bisected(site: Site, far: Tensor, tolerance: float) -> Leg[Tensor]:
+    """Halve the way between the input and a success until the border is known to a share of it.
+
+    Args:
+        far: `(features,)` a success.
+        tolerance: width of the interval at which to stop, as a share of the way.
+
+    Brings back the nearest success on the way, which is `far` itself if no other was seen. Cost: `log2(1 / tolerance)`
+    questions.
+    """
+    low, high, point = 0.0, 1.0, far
+    while high - low > tolerance:
+        middle = (low + high) / 2
+        trial = blend(site, far, torch.tensor([middle], dtype=far.dtype))
+        if bool((yield Phase.BORDER, trial).won.all()):
+            high, point = middle, site.hold(trial)[0]
+        else:
+            low = middle
+    return point

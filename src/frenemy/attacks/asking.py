@@ -1,4 +1,5 @@
-"""Asking: the loop of searches that only ask. Each row walks on its own; all open rows share every call of the model."""
+"""Asking: the loop of searches that only ask. Each row walks on its own; all open rows share every call of the "
+"model."""
 
 from __future__ import annotations
 
@@ -103,12 +104,12 @@ class Asking:
             best = Best(batch, look(model, x, self.batch_size), threat=threat, objective=objective)
             queue = best.open(self.early_stop or self.nearest)
             places = queue[best.eps[queue] > 0].tolist() if self.queries > 1 else []
-            flat, index = x.flatten(1).cpu(), batch.index.tolist()
+            inputs, index = x.cpu(), batch.index.tolist()
             eps = best.eps.tolist()
             rows = [
                 _Row(place, site, walk(site))
                 for place in places
-                for site in [Site.of(flat[place], index[place], threat, eps[place], key)]
+                for site in [Site.of(inputs[place], index[place], threat, eps[place], key)]
             ]
             _Round(self, model, best).through(rows)
             return self._closed(best, rows)
@@ -197,9 +198,7 @@ class _Round:
         while waiting or under_way:
             chunk: list[tuple[_Row, Phase, Tensor]] = []
             filled = 0
-            while filled < self.size and (
-                under_way or (waiting and len(chunk) + len(under_way) < most)
-            ):
+            while filled < self.size and (under_way or (waiting and len(chunk) + len(under_way) < most)):
                 row = under_way.popleft() if under_way else waiting.popleft()
                 if asked := row.onward(self.plan.queries):
                     chunk.append((row, *asked))

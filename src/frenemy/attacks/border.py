@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Final
 
 import torch
@@ -12,10 +13,21 @@ from frenemy.attacks.asking import Leg
 from frenemy.attacks.attack import Phase
 from frenemy.attacks.site import Site
 
-__all__ = ["away", "bisected", "blend"]
+__all__ = ["TRIES", "away", "bisected", "blend", "clouds"]
 
-_TRIES: Final = 100
+TRIES: Final = 100
 """Random points tried before a search is given up."""
+
+
+def clouds(site: Site, name: str, number: int) -> Iterator[Tensor]:
+    """Draw `(1, features)` points all over the box; where it has no end, from ever wider normal clouds."""
+    scale = 0.5 * float(site.x.abs().mean()) or 1.0
+    for attempt in range(number):
+        noise = site.noise(f"{name} {attempt}", 1)
+        if site.bounded:
+            yield site.low + torch.special.ndtr(noise) * (site.high - site.low)
+        else:
+            yield site.x + scale * 2 ** (attempt / 5) * noise
 
 
 def away(site: Site) -> Leg[Tensor | None]:
@@ -23,14 +35,7 @@ def away(site: Site) -> Leg[Tensor | None]:
 
     Brings back the `(features,)` first success; None after 100 tries.
     """
-    scale = 0.5 * float(site.x.abs().mean()) or 1.0
-    for attempt in range(_TRIES):
-        noise = site.noise(f"away {attempt}", 1)
-        if site.bounded:
-            share = torch.special.ndtr(noise)
-            point = site.low + share * (site.high - site.low)
-        else:
-            point = site.x + scale * 2 ** (attempt / 5) * noise
+    for point in clouds(site, "away", TRIES):
         if bool((yield Phase.START, point).won.all()):
             return site.hold(point)[0]
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import final
 
@@ -21,39 +22,46 @@ class Site:
 
     Args:
         x: `(features,)` the input.
+        shape: of the input before it was laid flat.
         index: place of the example in its data set.
         order: of the norm in which distances are measured.
         eps: size of the threat.
-        low, high: ends of the box, one number or one a feature.
+        low, high: ends of the box, `()` or `(features,)`.
         key: randomness of the search.
     """
 
     x: Tensor
+    shape: tuple[int, ...]
     index: int
     order: float
     eps: float
-    low: float | Tensor
-    high: float | Tensor
+    low: Tensor
+    high: Tensor
     key: Key
 
     @classmethod
     def of(cls, x: Tensor, index: int, threat: Threat, eps: float, key: Key) -> Site:
-        """Stand at one example of a ball with a norm of some order."""
-        low, high = threat.low, threat.high
-        if isinstance(low, Tensor) or isinstance(high, Tensor):
-            low, high = (torch.as_tensor(end).to(x).expand(*_shape(low, high)).flatten() for end in (low, high))
-            low, high = low.expand(x.shape), high.expand(x.shape)
-        order = float(threat.order)  # type: ignore[attr-defined]
-        return cls(x, index, order, eps, low, high, key)
+        """Stand at one example, `(*shape)` on the CPU, under a ball of some order."""
+        low, high = (_flat(end, x) for end in (threat.low, threat.high))
+        order: float = threat.order  # type: ignore[attr-defined]
+        return cls(x.flatten(), tuple(x.shape), index, order, eps, low, high, key)
 
     @property
     def bounded(self) -> bool:
         """Whether the box has finite ends everywhere."""
-        return all(bool(torch.as_tensor(end).isfinite().all()) for end in (self.low, self.high))
+        return bool(self.low.isfinite().all()) and bool(self.high.isfinite().all())
 
     def hold(self, points: Tensor) -> Tensor:
         """Cut points at the box."""
-        return torch.clamp(points, self.low, self.high)  # type: ignore[call-overload, no-any-return]
+        return torch.clamp(points, self.low, self.high)
+
+    def within(self, points: Tensor) -> Tensor:
+        """Bring points into the ball, and cut them at the box."""
+        change = points - self.x
+        if self.order == math.inf:
+            return self.hold(self.x + change.clamp(-self.eps, self.eps))
+        share = (self.eps / self.norm(change).clamp(min=1e-30)).clamp(max=1.0)
+        return self.hold(self.x + change * share[..., None])
 
     def norm(self, changes: Tensor) -> Tensor:
         """Length of each change, over the last axis."""
@@ -64,5 +72,6 @@ class Site:
         return self.key.fold(name).noise(self.index, (count, len(self.x)), self.x.dtype)
 
 
-def _shape(low: float | Tensor, high: float | Tensor) -> tuple[int, ...]:
-    return tuple(torch.broadcast_shapes(*(torch.as_tensor(end).shape for end in (low, high))))
+def _flat(end: float | Tensor, x: Tensor) -> Tensor:
+    one = torch.as_tensor(end).to(x)
+    return one.expand(x.shape).flatten() if one.ndim else one

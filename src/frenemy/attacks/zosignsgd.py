@@ -1,0 +1,113 @@
+"""ZO-SignSGD by labels: signs of an estimated slope, coordinate by coordinate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from torch import Tensor
+
+from frenemy.attacks.asking import Leg
+from frenemy.attacks.attack import Found, admit
+from frenemy.attacks.descent import Descent
+from frenemy.attacks.ray import Ray, distances, signs, swerved
+from frenemy.attacks.site import Site
+from frenemy.card import Access, Card
+from frenemy.data.batch import Batch
+from frenemy.models.model import Model
+from frenemy.objectives.objective import Objective
+from frenemy.rng import Key
+from frenemy.threats.threat import Threat
+
+__all__ = ["ZOSignSGD"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ZOSignSGD:
+    r"""Turn towards the nearest border by the sign of each coordinate of the estimated slope.
+
+    $$ \theta_{t+1} = \theta_t - \eta_t \operatorname{sign}(\hat g_t) $$
+
+    with the estimate of Sign-OPT (`oracle`, one question a direction) or of OPT (a search along each direction).
+
+    Args:
+        queries: the most rows the model is asked about for one example, its clean input included; at least 1. Never
+            passed.
+        directions: directions asked about for each estimate.
+        tries: random directions of which the nearest is the first.
+        alpha: first turn, as a share of the length of a ray; above 0. Later ones begin with the last that was taken.
+        beta: how far beside a ray directions are asked about, in each coordinate and as a share of its length; above 0.
+        memory: share in [0, 1) of the last estimate that stays in the next.
+        oracle: one question a direction; else the border is searched along each, to beta / 500.
+        early_stop: a row leaves at its first success inside the threat, near or not.
+        batch_size: the most rows in one forward; None is 1024. Results do not depend on it.
+
+    Returns:
+        Found, with `x` the nearest success inside the threat for each row that has one.
+
+    Raises:
+        UsageError: a setting is out of range, or the threat is neither L2 nor Linf.
+
+    Cost: one forward a query a row, exactly `queries` where a first success is found; no backward.
+
+    Example:
+        >>> import frenemy, torch
+        >>> model, x = torch.nn.Linear(4, 3), torch.rand(8, 4)
+        >>> batch = frenemy.Batch(x, model(x).argmax(1), torch.arange(8))
+        >>> found = ZOSignSGD(queries=50)(
+        ...     model, batch, threat=frenemy.L2(2.0), objective=frenemy.Untargeted(), key=frenemy.Key(0)
+        ... )
+        >>> bool((found.queries <= 50).all())
+        True
+    """
+
+    queries: int = 4000
+    directions: int = 100
+    tries: int = 10
+    alpha: float = 0.2
+    beta: float = 0.0003
+    memory: float = 0.5
+    oracle: bool = True
+    early_stop: bool = False
+    batch_size: int | None = None
+
+    card: ClassVar[Card] = Card(
+        authors="Liu, Chen, Chen, Hong",
+        title="signSGD via Zeroth-Order Oracle",
+        year=2019,
+        venue="ICLR",
+        link="openreview:BJe-DsC5Fm",
+        place="Algorithm 1; 004, Section 2.5.0.3",
+        access=Access.LABELS,
+        nearest=1.1,
+        threats=("l2", "linf"),
+        deviations=(
+            "004 (Section 2.5.0.3) brings it to labels; its settings are not given, and are Sign-OPT's here",
+            "directions are drawn again where the box cuts them, by making up for it in the other coordinates, and the "
+            "estimate is made of what is left; the released code cuts its questions, not what it returns or measures",
+            "a first direction is searched to its border only if a question at the best distance so far succeeds, and "
+            "so is every turn, which saves most questions of both",
+            "for Linf a direction is cut at 1 in each coordinate (a cube) instead of divided by its largest, so that "
+            "its distance is smooth",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        Descent.by(self)
+
+    def __call__(
+        self, model: Model, batch: Batch, *, threat: Threat, objective: Objective, key: Key
+    ) -> Found:
+        """Search every row of the batch."""
+        admit(self, threat)
+        descent = Descent.by(self)
+        return descent(model, batch, threat=threat, objective=objective, key=key, estimate=self._estimate)
+
+    def _estimate(self, site: Site, ray: Ray, step: int) -> Leg[Tensor]:
+        if self.oracle:
+            won, turns = yield from signs(site, ray, self.beta, step, self.directions)
+            return (won @ turns).sign()
+        points, turns = swerved(site, ray, self.beta, step, self.directions)
+        far = yield from distances(site, (points - site.x) / ray.far, ray.far, self.beta / 500)
+        return ((ray.far - far) @ turns).sign()

@@ -17,6 +17,11 @@ class Access(Enum):
     SCORES = "scores"
     LABELS = "labels"
 
+    @property
+    def rank(self) -> int:
+        """How much is seen: 0 for labels, 1 for scores, 2 for gradients."""
+        return (Access.LABELS, Access.SCORES, Access.GRADIENTS).index(self)
+
 
 @final
 @dataclass(frozen=True, slots=True)

@@ -14,18 +14,23 @@ from torch import Tensor
 
 from frenemy.attacks.attack import Books, Found, Phase
 from frenemy.attacks.best import Best, look
+from frenemy.attacks.others import Others
 from frenemy.attacks.site import Site
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError
 from frenemy.models.model import Model
 from frenemy.models.still import still
 from frenemy.objectives.objective import Objective
-from frenemy.objectives.surrogates import finite
+from frenemy.objectives.surrogates import answer, finite
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 
 __all__ = ["Answer", "Asking", "Leg", "Walk"]
 
+_LIKELY: Final = 10
+"""Given examples that a row may start from."""
+_SLACK: Final = 1e-6
+"""How far past eps, as a share of it, a distance may read because of rounding."""
 _ROOM: Final = 2**27
 """Numbers that the questions of all open rows may hold, at 256 questions a row: half a GiB in float32."""
 
@@ -66,6 +71,7 @@ class Asking:
         early_stop: a row leaves at its first success inside the threat.
         scores: whether a walk sees losses; then a row without success keeps its highest, else its input.
         nearest: among successes inside the threat keep the nearest; else that of the highest loss.
+        others: given examples to start from.
 
     Raises:
         UsageError: `queries` or `batch_size` is below 1.
@@ -79,6 +85,7 @@ class Asking:
     early_stop: bool
     scores: bool
     nearest: bool
+    others: Others | None = None
 
     def __post_init__(self) -> None:
         if self.queries < 1 or (self.batch_size is not None and self.batch_size < 1):
@@ -106,11 +113,14 @@ class Asking:
             places = queue[best.eps[queue] > 0].tolist() if self.queries > 1 else []
             inputs, index = x.cpu(), batch.index.tolist()
             eps = best.eps.tolist()
-            rows = [
-                _Row(place, site, walk(site))
-                for place in places
-                for site in [Site.of(inputs[place], index[place], threat, eps[place], key)]
-            ]
+            goal, towards = answer(best.goal).tolist(), objective.towards
+            rows = []
+            for place in places:
+                likely = inputs[:0].flatten(1)
+                if self.others is not None:
+                    likely = self.others.nearest(inputs[place].flatten(), goal[place], towards, _LIKELY)
+                site = Site.of(inputs[place], index[place], threat, eps[place], key, likely)
+                rows.append(_Row(place, site, walk(site)))
             _Round(self, model, best).through(rows)
             return self._closed(best, rows)
 
@@ -239,7 +249,7 @@ class _Round:
 
     def _keep(self, row: _Row, begin: int, won: Any, far: Any, height: Any, points: Tensor) -> None:
         """Keep the best point inside the threat: success first, then the nearest, or the highest."""
-        inside = far <= row.site.eps
+        inside = far <= row.site.eps * (1 + _SLACK)
         hits = won & inside
         if hits.any():
             rank = np.where(hits, -far if self.plan.nearest else height, -np.inf)

@@ -23,6 +23,8 @@ from frenemy.threats.threat import Threat
 
 __all__ = ["Bandits"]
 
+_ROUNDING: Final = 1e-5
+"""Differences below this share of a loss are rounding, and no slope."""
 _TINY: Final = 1e-30
 
 
@@ -120,7 +122,7 @@ class Bandits:
             pair = pair / site.norm(pair).clamp(min=_TINY)[:, None]
             loss = (yield Phase.SLOPE, x + probe * pair).loss
             rise = float(loss[0] - loss[1]) / (self.explore * self.probe)
-            scale = max(0.9 * scale, abs(rise), _TINY)
+            scale = max(0.9 * scale, abs(rise), _ROUNDING * float(loss.abs().max()), _TINY)
             slope = rise / scale * ways
             if site.order == math.inf:
                 up, down = (

@@ -20,7 +20,9 @@ TRIES: Final = 100
 
 
 def clouds(site: Site, name: str, number: int) -> Iterator[Tensor]:
-    """Draw `(1, features)` points all over the box; where it has no end, from ever wider normal clouds."""
+    """Give `(1, features)` points to begin at: the given ones, then draws all over a box, or from ever wider clouds."""
+    for point in site.others:
+        yield point[None]
     scale = 0.5 * float(site.x.abs().mean()) or 1.0
     for attempt in range(number):
         noise = site.noise(f"{name} {attempt}", 1)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from frenemy.attacks.asking import Asking, Leg, Walk
 from frenemy.attacks.attack import Attack, Found, Phase
+from frenemy.attacks.others import Others
 from frenemy.attacks.ray import Ray, aim, first_ray, nearer
 from frenemy.attacks.site import Site
 from frenemy.data.batch import Batch
@@ -54,6 +55,7 @@ class Descent:
         alpha: first turn, as a share of the length of a ray; later ones begin with the last that was taken.
         beta: how far beside a ray directions are asked about, in each coordinate and as a share of its length.
         memory: share of the last estimate that stays in the next.
+        others: given examples to start from.
 
     Raises:
         UsageError: a setting is out of range.
@@ -67,6 +69,7 @@ class Descent:
     alpha: float
     beta: float
     memory: float
+    others: Others | None
 
     def __post_init__(self) -> None:
         if (
@@ -96,7 +99,7 @@ class Descent:
         estimate: Estimate,
     ) -> Found:
         """Search every row of the batch."""
-        asking = Asking(self.queries, self.batch_size, self.early_stop, scores=False, nearest=True)
+        asking = Asking(self.queries, self.batch_size, self.early_stop, False, True, self.others)
 
         def walk(site: Site) -> Walk:
             return self._walk(site, estimate)

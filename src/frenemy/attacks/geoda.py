@@ -12,6 +12,7 @@ from torch import Tensor
 from frenemy.attacks.asking import Asking, Leg, Walk
 from frenemy.attacks.attack import Found, Phase, admit
 from frenemy.attacks.border import away, bisected
+from frenemy.attacks.others import Others
 from frenemy.attacks.site import Site
 from frenemy.attacks.waves import smooth
 from frenemy.card import Access, Card
@@ -53,6 +54,7 @@ class GeoDA:
         growth: how many times as many points each cloud has as the one before, at least 1.
         waves: share of the lowest frequencies of a picture that noise is made of, in (0, 1]; 1 is white noise, and
             what flat rows get.
+        others: given examples to start from, where there are some; else the search starts from random points.
         early_stop: a row leaves at its first success inside the threat, near or not.
         batch_size: the most rows in one forward; None is 1024. Results do not depend on it.
 
@@ -79,6 +81,7 @@ class GeoDA:
     normals: int = 10
     growth: float = 1.5
     waves: float = 0.35
+    others: Others | None = None
     early_stop: bool = False
     batch_size: int | None = None
 
@@ -113,7 +116,7 @@ class GeoDA:
     ) -> Found:
         """Search every row of the batch."""
         admit(self, threat)
-        asking = Asking(self.queries, self.batch_size, self.early_stop, scores=False, nearest=True)
+        asking = Asking(self.queries, self.batch_size, self.early_stop, False, True, self.others)
         return asking(model, batch, threat=threat, objective=objective, key=key, walk=self._walk)
 
     def _walk(self, site: Site) -> Walk:

@@ -13,6 +13,7 @@ from torch import Tensor
 from frenemy.attacks.asking import Asking, Leg, Walk
 from frenemy.attacks.attack import Found, Phase, admit
 from frenemy.attacks.border import away, bisected
+from frenemy.attacks.others import Others
 from frenemy.attacks.site import Site
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
@@ -49,6 +50,7 @@ class HopSkipJump:
             passed.
         cloud: points in the first cloud, at least 2; it grows with the root of the number of steps.
         memory: share in [0, 1) of the last slope that stays in the next; the paper's is 0.
+        others: given examples to start from, where there are some; else the search starts from random points.
         early_stop: a row leaves at its first success inside the threat, near or not.
         batch_size: the most rows in one forward; None is 1024. Results do not depend on it.
 
@@ -74,6 +76,7 @@ class HopSkipJump:
     queries: int = 5000
     cloud: int = 25
     memory: float = 0.8
+    others: Others | None = None
     early_stop: bool = False
     batch_size: int | None = None
 
@@ -111,7 +114,7 @@ class HopSkipJump:
     ) -> Found:
         """Search every row of the batch."""
         admit(self, threat)
-        asking = Asking(self.queries, self.batch_size, self.early_stop, scores=False, nearest=True)
+        asking = Asking(self.queries, self.batch_size, self.early_stop, False, True, self.others)
         return asking(model, batch, threat=threat, objective=objective, key=key, walk=self._walk)
 
     def _walk(self, site: Site) -> Walk:

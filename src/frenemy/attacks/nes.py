@@ -111,4 +111,5 @@ class NES:
         sigma = self.probe * site.eps / len(site.x) ** (1 / site.order)
         answer = yield Phase.SLOPE, torch.cat([x + sigma * noise, x - sigma * noise])
         above, below = answer.loss[: self.pairs], answer.loss[self.pairs :]
-        return torch.mv(noise.T, above - below) / (2 * sigma * self.pairs)
+        slope: Tensor = (above - below) @ noise / (2 * sigma * self.pairs)
+        return slope

@@ -43,8 +43,8 @@ def aim(site: Site, ways: Tensor, far: float | Tensor) -> Tensor:
     """Points of the box at distance `far` from the input, in the directions `ways` or as near them as the box allows.
 
     For L2 what the box cuts off is made up for in the other coordinates. For Linf the ball is a cube: a direction is
-    cut
-    at 1 in each coordinate, so that points change smoothly with it, and no single coordinate decides their distance.
+    cut at 1 in each coordinate, so that points change smoothly with it, and no single coordinate decides their
+    distance.
 
     Args:
         ways: `(points, features)`, of norm about 1.
@@ -78,7 +78,7 @@ def first_ray(site: Site, tries: int) -> Leg[Ray | None]:
     """
     ray = None
     for attempt, cloud in enumerate(clouds(site, "start", max(tries, TRIES))):
-        if attempt >= tries and ray is not None:
+        if attempt >= max(tries, len(site.others)) and ray is not None:
             break
         point = site.hold(cloud) if ray is None else aim(site, cloud - site.x, ray.far * (1 - _FIRST))
         if bool((yield Phase.START, point).won.all()):

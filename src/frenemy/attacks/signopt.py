@@ -10,6 +10,7 @@ from torch import Tensor
 from frenemy.attacks.asking import Leg
 from frenemy.attacks.attack import Found, admit
 from frenemy.attacks.descent import Descent
+from frenemy.attacks.others import Others
 from frenemy.attacks.ray import Ray, signs
 from frenemy.attacks.site import Site
 from frenemy.card import Access, Card
@@ -40,6 +41,7 @@ class SignOPT:
         alpha: first turn, as a share of the length of a ray; above 0. Later ones begin with the last that was taken.
         beta: how far beside a ray directions are asked about, in each coordinate and as a share of its length; above 0.
         memory: share in [0, 1) of the last estimate that stays in the next.
+        others: given examples to start from, where there are some; else the search starts from random points.
         early_stop: a row leaves at its first success inside the threat, near or not.
         batch_size: the most rows in one forward; None is 1024. Results do not depend on it.
 
@@ -68,6 +70,7 @@ class SignOPT:
     alpha: float = 0.2
     beta: float = 0.0003
     memory: float = 0.5
+    others: Others | None = None
     early_stop: bool = False
     batch_size: int | None = None
 

@@ -28,6 +28,7 @@ class Site:
         eps: size of the threat.
         low, high: ends of the box, `()` or `(features,)`.
         key: randomness of the search.
+        others: `(points, features)` given points that are likely successes, nearest first.
     """
 
     x: Tensor
@@ -38,13 +39,14 @@ class Site:
     low: Tensor
     high: Tensor
     key: Key
+    others: Tensor
 
     @classmethod
-    def of(cls, x: Tensor, index: int, threat: Threat, eps: float, key: Key) -> Site:
+    def of(cls, x: Tensor, index: int, threat: Threat, eps: float, key: Key, others: Tensor) -> Site:
         """Stand at one example, `(*shape)` on the CPU, under a ball of some order."""
         low, high = (_flat(end, x) for end in (threat.low, threat.high))
         order: float = threat.order  # type: ignore[attr-defined]
-        return cls(x.flatten(), tuple(x.shape), index, order, eps, low, high, key)
+        return cls(x.flatten(), tuple(x.shape), index, order, eps, low, high, key, others)
 
     @property
     def bounded(self) -> bool:

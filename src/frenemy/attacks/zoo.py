@@ -84,8 +84,8 @@ class ZOO:
 
     card: ClassVar[Card] = Card(
         authors="Chen, Zhang, Sharma, Yi, Hsieh",
-        title="ZOO: Zeroth Order Optimization Based Black-box Attacks to Deep Neural Networks without Training
-        Substitute Models",
+        title="ZOO: Zeroth Order Optimization Based Black-box Attacks to Deep Neural Networks without Training "
+        "Substitute Models",
         year=2017,
         venue="AISec",
         link="arXiv:1708.03999",

@@ -28,6 +28,8 @@ class AuditOptions(Subject):
         steps: gradient steps of every attack that takes some and was not given its own.
         step_size: length of their steps as a share of eps, likewise.
         restarts: their random starts, likewise.
+        queries: rows that an attack by scores or labels may ask about for one example, likewise.
+        access: what the searches see of the model; gradients, scores, or its labels alone.
         curve: points of the accuracy curves from 0 to twice eps; 0 draws none.
         curve_examples: the curves are drawn from the first so many examples.
         precision: float32, or bfloat16 to search in bfloat16 and confirm in float32.
@@ -42,6 +44,8 @@ class AuditOptions(Subject):
     steps: int | None = at_least(0, None)
     step_size: float | None = at_least(0, None)
     restarts: int | None = at_least(1, None)
+    queries: int | None = at_least(1, None)
+    access: Literal["gradients", "scores", "labels"] = "gradients"
     curve: int = at_least(0, 8)
     curve_examples: int = at_least(1, 500)
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -75,7 +79,8 @@ def run(argv: list[str]) -> int:
     losses = None if options.losses is None else words("losses", options.losses)
     wishes, threat = words("objectives", options.objectives), options.around
     how: dict[str, Any] = {"attacks": options.attack, "effort": options.effort, "losses": losses}
-    settings = {word: getattr(options, word) for word in ("steps", "step_size", "restarts")}
+    how |= {"access": options.access}
+    settings = {word: getattr(options, word) for word in ("steps", "step_size", "restarts", "queries")}
     check(threat, wishes, how, settings)
     device = device_of(options.device)
     examples = examples_of(options)

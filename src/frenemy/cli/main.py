@@ -15,7 +15,7 @@ from typing import Final
 
 from frenemy import __version__
 from frenemy.cli.blame import blamed
-from frenemy.errors import FrenemyError, UsageError, nearest
+from frenemy.errors import FrenemyError, GoneError, UsageError, nearest
 
 __all__ = ["main"]
 
@@ -46,6 +46,8 @@ def main(argv: list[str] | None = None) -> int:
             code = _run(words)
             sys.stdout.flush()
             return code
+    except GoneError as error:
+        return _fail(str(error), 3)
     except FrenemyError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -96,10 +98,10 @@ def _heeding(number: signal.Signals) -> Iterator[None]:
         signal.signal(number, before or signal.SIG_DFL)
 
 
-def _fail(sentence: str) -> int:
+def _fail(sentence: str, code: int = 2) -> int:
     plain = "".join(letter if letter.isprintable() else " " for letter in sentence)
     print(f"frenemy: error: {' '.join(plain.split())}", file=sys.stderr)
-    return 2
+    return code
 
 
 def _stopped(code: int) -> int:

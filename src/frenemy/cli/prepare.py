@@ -55,6 +55,7 @@ def check(
     """Refuse a threat, an objective, a loss or an attack that there is none of, and attacks that do not fit."""
     from frenemy.objectives.surrogates import surrogate
     from frenemy.risks.plan import plan
+    from frenemy.risks.question import access_named
     from frenemy.risks.wishes import wish_named
     from frenemy.threats.spec import parse
 
@@ -64,6 +65,7 @@ def check(
         surrogate(loss)
     given = {word: value for word, value in settings.items() if value is not None}
     shape = tuple(examples.x.shape[1:]) if examples else None
+    how = {**how, "access": access_named(how.get("access", "gradients"))}
     plan(**how, settings=given, wishes=wishes, threat=around, shape=shape)
 
 

@@ -8,8 +8,10 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from frenemy.card import Access
 from frenemy.errors import ModelError, nearest
 from frenemy.models.timed import at_most
+from frenemy.models.veiled import veil
 
 __all__ = ["Answers", "like_probabilities"]
 
@@ -32,7 +34,8 @@ class Answers(nn.Module):
             numbers of shape `(batch, classes)` with at least 2 classes.
 
     A model that calls `sys.exit` raises RuntimeError instead. Where `soft` is set, the model gives probabilities and
-    their logarithm is passed on: logits, up to a constant, as long as none is rounded to 0.
+    their logarithm is passed on: logits, up to a constant, as long as none is rounded to 0. No more
+    of its answers is shown than `access` says.
 
     Cost: one copy of the input a call.
     """
@@ -48,12 +51,22 @@ class Answers(nn.Module):
         self.output = output
         self.limit: float | None = None
         self.soft = False
+        self.access = Access.GRADIENTS
         self._notes: list[str] = []
 
     @property
     def notes(self) -> list[str]:
         """Sentences on what had to be handled so far."""
         return list(self._notes)
+
+    @property
+    def labels_only(self) -> bool:
+        """Whether no more than labels is seen of the answers, as 1 at the label and 0 elsewhere."""
+        return Access.LABELS in (self.access, getattr(self.model, "access", None))
+
+    def soften(self, answers: Tensor) -> None:
+        """Take the logarithm of what the model gives from now on, if some answers look like probabilities."""
+        self.soft = not self.labels_only and like_probabilities(answers)
 
     def note(self, sentence: str) -> None:
         """Add a sentence to the notes, once."""
@@ -79,7 +92,9 @@ class Answers(nn.Module):
         if not wide and logits.dtype != torch.float32:
             self.note(f"the model answers in {_name(logits.dtype)}; its logits are judged in float32")
         answered = logits if wide else logits.to(torch.float32)
-        return answered.clamp(min=torch.finfo(torch.float32).tiny).log() if self.soft else answered
+        if self.soft:
+            answered = answered.clamp(min=torch.finfo(torch.float32).tiny).log()
+        return veil(answered, self.access)
 
     def _precision(self, x: Tensor) -> torch.dtype:
         if not isinstance(self.model, nn.Module) or not x.is_floating_point():

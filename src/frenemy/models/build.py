@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import nn
@@ -19,14 +21,22 @@ from frenemy.errors import ModelError, nearest
 from frenemy.models.answers import Answers
 from frenemy.models.factory import with_source
 from frenemy.models.files import LIMIT, load_state, matching, read_config
+from frenemy.models.http import endpoint
 from frenemy.models.model import Model, device_of
+from frenemy.models.onnxfile import onnx_file
 from frenemy.models.scaled import Scaled
 from frenemy.models.still import still
+from frenemy.models.trees import lightgbm_file, xgboost_file
 from frenemy.rng import Key
 
 __all__ = ["build", "fits", "initialise"]
 
-_FORMS = "ARCH:FILE.safetensors, FILE.safetensors, FILE.py:FACTORY or ARCH@SEED"
+_FORMS = (
+    "ARCH:FILE.safetensors, FILE.safetensors, FILE.py:FACTORY, ARCH@SEED, lightgbm:FILE.txt, xgboost:FILE.json, "
+    "onnx:FILE.onnx or http://ADDRESS"
+)
+_READERS: Final = {"lightgbm": lightgbm_file, "xgboost": xgboost_file, "onnx": onnx_file}
+"""Files of other libraries, by the word before them."""
 
 
 def build(
@@ -43,7 +53,9 @@ def build(
 
     Args:
         spec: `ARCH:FILE.safetensors` for weights of an architecture of the catalog; `FILE.safetensors` where the
-            file says its architecture; `ARCH@SEED` for random weights; `FILE.py:FACTORY` for a model of your own.
+            file says its architecture; `ARCH@SEED` for random weights; `FILE.py:FACTORY` for a model of your own, or
+            for a fitted estimator of scikit-learn; `lightgbm:FILE.txt`, `xgboost:FILE.json` and `onnx:FILE.onnx` for
+            models of these libraries; an `http://` or `https://` address for one behind it.
         examples: give the shape of an input and the number of classes.
         mean, std: normalisation to put inside the model, in the units of the inputs; 0 and 1 where None.
         output: key, attribute or position of the logits, where the model gives more than one thing.
@@ -151,7 +163,19 @@ def _resolved(spec: str, examples: Examples, partial: bool) -> tuple[Model, str,
         settings = _settings(part, examples)
         _construct(part, settings, "meta")
         return initialise(_construct(part, settings, "cpu"), Key(int(seeded[2]))), spec, [], b""
-    if named := re.fullmatch(r"(\w\w+):(.+)", spec):
+    if spec.startswith(("http://", "https://")):
+        shape = tuple(examples.x.shape[1:])
+        return endpoint(spec, examples.classes, shape), spec.split("//")[1].rstrip("/"), [], b""
+    named = re.fullmatch(r"(\w\w+):(.+)", spec)
+    if named and named[1] in _READERS:
+        path = Path(named[2])
+        if not path.is_file():
+            raise ModelError(
+                f"expected a file after {named[1]}:, got '{path}' which does not exist; check the path"
+            )
+        made = _READERS[named[1]](path, examples.classes)
+        return made, path.stem, [], hashlib.sha256(path.read_bytes()).digest()
+    if named:
         return _loaded(_architecture(named[1]), Path(named[2]), examples, partial)
     if Path(spec).suffix:
         if Path(spec).suffix == ".py" or ":" in Path(spec).suffix:

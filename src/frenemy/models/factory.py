@@ -15,6 +15,7 @@ from torch import nn
 
 from frenemy.errors import ModelError, nearest
 from frenemy.models.model import Model
+from frenemy.models.predictor import estimator
 
 __all__ = ["from_factory", "with_source"]
 
@@ -28,10 +29,10 @@ def from_factory(path: str | Path, name: str) -> Model:
 
     Args:
         path: a Python file.
-        name: a function or class of that file, or a `torch.nn.Module` in it.
+        name: a function or class of that file, or a `torch.nn.Module` or fitted estimator in it.
 
     Returns:
-        A module, or another callable that is taken for a model.
+        A module, or another callable that is taken for a model; a fitted estimator of scikit-learn is wrapped.
 
     Raises:
         ModelError: there is no such file or name, something in it raises, or what it makes is no model.
@@ -57,7 +58,7 @@ def with_source(path: str | Path, name: str) -> tuple[Model, bytes]:
             hint = nearest(name, names) if names else "; define a function there that returns the model"
             raise ModelError(f"expected {path.name} to define '{name}', got no such name{hint}")
         made = getattr(module, name)
-        if not isinstance(made, nn.Module):
+        if not isinstance(made, nn.Module) and estimator(made) is None:
             if not callable(made):
                 raise ModelError(
                     f"expected '{name}' of {path.name} to be a function that returns a model, got {_kind(made)}"
@@ -69,6 +70,7 @@ def with_source(path: str | Path, name: str) -> tuple[Model, bytes]:
                     f"expected {path.name}:{name}() to return a model, got {_said(error)}; "
                     "a factory takes no arguments and returns the model"
                 ) from error
+    made = estimator(made) or made
     if isinstance(made, type) or not callable(made):
         what = f"the class {made.__name__}" if isinstance(made, type) else _kind(made)
         raise ModelError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from frenemy.attacks.attack import Attack
 from frenemy.attacks.fgsm import FGSM
+from frenemy.attacks.hopskipjump import HopSkipJump
 from frenemy.attacks.pgd import PGD
 from frenemy.attacks.square import Square
 from frenemy.card import Access
@@ -27,7 +29,11 @@ from frenemy.threats.threat import Threat
 
 __all__ = ["about_length", "about_room", "about_single_step", "climber"]
 
-_ROOM: Final = PGD(steps=50, step_size=0.05, random_start=False)
+_ROOM: Final[Mapping[Access, Attack]] = {
+    Access.GRADIENTS: PGD(steps=50, step_size=0.05, random_start=False),
+    Access.SCORES: Square(queries=500),
+    Access.LABELS: HopSkipJump(queries=100, early_stop=True),
+}
 _FAR: Final = 100.0
 """Where the box has no end, this many times eps is all the room there is."""
 
@@ -98,8 +104,10 @@ def about_room(inquiry: Inquiry, threat: Threat, found: Headline, wish: str, cou
     ball = threat.ball if isinstance(threat, Sphere) else threat
     if hasattr(ball, "count"):
         return Finding(name, "A threat that is a list of members has no larger one.", "not run")
-    white = any(sought.search.white for sought in found.searches[wish])
-    attack: Attack = _ROOM if white else Square(queries=500)
+    seen_most = max(
+        (s.search.access for s in found.searches[wish]), key=lambda a: a.rank, default=Access.LABELS
+    )
+    attack = _ROOM[seen_most]
     if not able(attack, ball):
         return Finding(name, "No attack for so large a threat.", "not run")
     whole = ball.at(_whole(inquiry, ball))

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from frenemy.attacks.attack import Attack
+from frenemy.card import Access
 from frenemy.data.examples import Examples
 from frenemy.errors import UsageError, nearest
 from frenemy.ledger import open_ledger
@@ -21,7 +22,7 @@ from frenemy.risks.inquiry import Inquiry, Progress
 from frenemy.risks.judge import Judge
 from frenemy.risks.plan import plan
 from frenemy.risks.pool import OBJECTIVES
-from frenemy.risks.question import question
+from frenemy.risks.question import access_named, likely, native, question
 from frenemy.risks.result import Audit
 from frenemy.risks.search import Search
 from frenemy.risks.wishes import wish_named
@@ -44,6 +45,8 @@ def audit(
     steps: int | None = None,
     step_size: float | None = None,
     restarts: int | None = None,
+    queries: int | None = None,
+    access: str = "gradients",
     curve: int = 8,
     curve_examples: int = 500,
     seed: int = 0,
@@ -80,8 +83,11 @@ def audit(
             or a sequence of them. What is not said of an attack is as usual for it.
         effort: `quick`, `standard` or `thorough`; without effect where attacks are given.
         losses: what is climbed: some of `ce`, `margin`, `dlr`, `kl`; cross-entropy, then the margin, by default.
-        steps, step_size, restarts: for every named attack that has such a setting and was not given its own; the step
+        steps, step_size, restarts, queries: for every named attack that has such a setting and was not given its own;
+            the step
             is a share of eps.
+        access: what the searches see of the model: `gradients`, `scores` or `labels`; where an effort's attacks need
+            more, others come instead, and attacks by labels start from other examples of the data where that helps.
         curve: points of the accuracy curves from 0 to twice eps; 0 draws none.
         curve_examples: the curves are drawn from the first so many examples.
         seed: root of all randomness; the same seed gives the same numbers, whatever the batch size.
@@ -119,26 +125,30 @@ def audit(
     wishes = tuple(dict.fromkeys(wish_named(word) for word in objectives))
     _check(precision, losses, curve, curve_examples, batch_size)
     eps = _size(threat)
-    given = {"steps": steps, "step_size": step_size, "restarts": restarts}
+    given = {"steps": steps, "step_size": step_size, "restarts": restarts, "queries": queries}
+    given = {word: value for word, value in given.items() if value is not None}
+    shown = access_named(access)
     searches = plan(
         attacks,
         effort,
         losses,
-        {word: value for word, value in given.items() if value is not None},
+        given,
         wishes,
         threat,
         tuple(examples.x.shape[1:]),
         len(examples.classes),
+        shown,
     )
     check_limit(time_limit)
-    answering.limit, answering.soft = time_limit, False
+    answering.limit, answering.soft, answering.access = time_limit, False, shown
     if isinstance(answering.model, nn.Module) and any(
         module.training for module in answering.model.modules()
     ):
         answering.note("The model was in training mode; it was judged in evaluation mode and put back.")
-    judge = Judge(answering, fast=fast, precision=precision, batch_size=batch_size)
-    if not judge.sloped(examples.batch(slice(0, 1), asks.device)):
-        searches = searches.without_gradients(threat)
+    others = likely(examples) if shown is Access.LABELS else None
+    judge = Judge(answering, fast=fast, precision=precision, batch_size=batch_size, others=others)
+    if shown is Access.GRADIENTS and not judge.sloped(examples.batch(slice(0, 1), asks.device)):
+        searches = searches.seeing(native(answering.model), threat, given)
     settings: dict[str, Any] = asks.identity() | {
         "threat": spell(threat) if hasattr(threat, "count") else f"{spell(threat)}:{eps:g}",
         "objectives": list(wishes),
@@ -147,6 +157,7 @@ def audit(
         "curve": curve,
         "curve_examples": curve_examples,
         "seed": seed,
+        "access": shown.value,
         "precision": precision,
         "fast": fast,
     }

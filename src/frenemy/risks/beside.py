@@ -90,6 +90,11 @@ def about_noise(
                 fix,
             )
         )
+    if inquiry.judge.model.labels_only:
+        return [
+            *findings,
+            Finding("unstable answers", "Labels alone have no margin that could change.", "not run"),
+        ]
     before = Margin()(around.clean, around.labels)
     after = torch.stack([Margin()(part, around.labels) for part in around.logits])
     ratio = ((after - before).abs() / before.abs().clamp(min=1e-12)).clamp(max=1)

@@ -34,7 +34,13 @@ def about_plan(plan: Plan, classes: int) -> list[Finding]:
         )
         found.append(Finding("left out", seen, "note"))
     idle = dict.fromkeys(search.name for searches in (plan.idle or {}).values() for search in searches)
-    if idle:
+    if idle and plan.veiled:
+        seen = (
+            f"Searches were to see {plan.veiled} alone, so {', '.join(idle)} were not run. Whoever sees more may find "
+            "more: A is what this perturber leaves, not what every one does."
+        )
+        found.append(Finding("left out", seen, "note"))
+    elif idle:
         seen = (
             f"No gradient flows from the model's answers to its input, so {', '.join(idle)} could not be run. The "
             "numbers are those of attacks that see scores only, which find less: A may be too high."

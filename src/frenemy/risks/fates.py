@@ -16,7 +16,7 @@ from frenemy.risks.wishes import WHO
 
 __all__ = ["Fate", "columns", "fates"]
 
-_SOUND: Final = (Status.ALREADY, Status.FOUND, Status.NOT_FOUND)
+_SOUND: Final = (Status.ALREADY, Status.FOUND, Status.NOT_FOUND, Status.OUT_OF_BUDGET)
 _ON_THE_WAY: Final = "a search for the curve"
 _RIVAL: Final = {"untargeted": "over_label", "reversal": "over_clean"}
 """Whose lead over all others must become negative."""

@@ -16,7 +16,6 @@ from frenemy.attacks.attack import Attack, Status
 from frenemy.data.examples import Examples
 from frenemy.errors import DataError, ModelError
 from frenemy.ledger import Arrays, Ledger
-from frenemy.models.answers import like_probabilities
 from frenemy.objectives.objective import Objective
 from frenemy.risks.judge import BROKEN, Judge
 from frenemy.risks.pool import Pool
@@ -29,6 +28,7 @@ __all__ = ["Inquiry", "Progress", "spread"]
 Progress = Callable[[str, float], None]
 """Told what is being done and which share of all the work is behind."""
 
+_SOUND: Final = (Status.ALREADY, Status.FOUND, Status.NOT_FOUND, Status.OUT_OF_BUDGET)
 _SHARD: Final = 256
 """Examples in one job: what a kill can lose, and what the batch is refilled from."""
 
@@ -124,9 +124,7 @@ class Inquiry:
                 self.apart[row] = "the model's answer is not finite"
             elif outcome == BROKEN:
                 self.apart[row] = "the model raised an error"
-        sound = np.isin(joined["outcome"], (Status.ALREADY, Status.FOUND, Status.NOT_FOUND)) & (
-            joined["answer"] >= 0
-        )
+        sound = np.isin(joined["outcome"], _SOUND) & (joined["answer"] >= 0)
         for pool in pools:
             pool.add(rows[sound], joined["answer"][sound], joined["distance"][sound])
         return joined | {"rows": rows}, cost
@@ -218,7 +216,7 @@ class Inquiry:
 
     def _logarithms(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         """Where the model gives probabilities, look at their logarithm, from here on at the model's too."""
-        self.judge.model.soft = like_probabilities(torch.as_tensor(answers[self.judged]))
+        self.judge.model.soften(torch.as_tensor(answers[self.judged]))
         tiny = np.finfo(np.float32).tiny
         return np.log(np.maximum(answers, tiny)) if self.judge.model.soft else answers
 

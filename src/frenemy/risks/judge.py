@@ -13,8 +13,9 @@ from torch import Tensor
 
 from frenemy.attacks.attack import Attack, Found, Status
 from frenemy.attacks.best import look
+from frenemy.attacks.others import Others
 from frenemy.data.batch import Batch
-from frenemy.errors import UsageError
+from frenemy.errors import GoneError, UsageError
 from frenemy.ledger import Arrays
 from frenemy.models.answers import Answers
 from frenemy.models.fast import Fast
@@ -49,14 +50,17 @@ class Judge:
             on the model itself is searched for again, on the model itself in the end: points of least distance lie so
             near the border that the last bit decides.
         batch_size: the most rows in one forward.
+        others: examples from which searches by labels may start.
     """
 
-    def __init__(self, model: Answers, *, fast: bool, precision: str, batch_size: int) -> None:
+    def __init__(
+        self, model: Answers, *, fast: bool, precision: str, batch_size: int, others: Others | None = None
+    ) -> None:
         self.model = model
         lowered: list[Model] = [Lowered(model)] if precision == "bfloat16" else []
         self.ways: list[Model] = [*lowered, *([Fast(model)] if fast else []), model]
         """How the model is searched: the quick way first; what it claims falsely is searched again the next way."""
-        self.batch_size = batch_size
+        self.batch_size, self.others = batch_size, others
         self.errors: list[str] = []
 
     def sloped(self, batch: Batch) -> bool:
@@ -200,10 +204,12 @@ class Judge:
         }
 
     def _sized(self, attack: Attack) -> Attack:
-        if not any(field.name == "batch_size" for field in dataclasses.fields(attack)):  # type: ignore[arg-type]
-            return attack
-        sized: Attack = dataclasses.replace(attack, batch_size=self.batch_size)  # type: ignore[type-var]
-        return sized
+        given = {"batch_size": self.batch_size, "others": self.others}
+        has = {field.name for field in dataclasses.fields(attack)}  # type: ignore[arg-type]
+        if getattr(attack, "others", None) is not None:
+            del given["others"]
+        fits: Attack = dataclasses.replace(attack, **{word: given[word] for word in given.keys() & has})  # type: ignore[type-var]
+        return fits
 
     def _guarded(
         self, ask: Callable[[Tensor], list[tuple[Tensor, _T]]], rows: Tensor, again: bool = True
@@ -213,7 +219,7 @@ class Judge:
             return []
         try:
             return list(ask(rows))
-        except UsageError:
+        except (UsageError, GoneError):
             raise
         except Exception as error:
             if _out_of_memory(error) and self.batch_size > 1:

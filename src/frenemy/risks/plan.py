@@ -10,6 +10,7 @@ from typing import Any, Final, final
 import torch
 
 from frenemy.attacks.attack import Attack
+from frenemy.card import Access
 from frenemy.catalog import catalog
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError, nearest
@@ -24,20 +25,26 @@ LOSSES: Final = ("ce", "margin")
 """What attacks climb that take a loss, where none is asked for."""
 
 EFFORTS: Final[Mapping[str, Mapping[str, str]]] = {
-    "quick": {"all": "pgd(steps=20)", "blind": "square(queries=200)"},
+    "quick": {
+        "all": "pgd(steps=20)",
+        "scores": "square(queries=200)",
+        "labels": "hopskipjump(queries=500)",
+    },
     "standard": {
         "all": "pgd(steps=50)",
         "untargeted": "apgd(steps=50,loss=margin),deepfool(early_stop=yes),square(queries=200)",
-        "blind": "square(queries=1000)",
+        "scores": "square(queries=1000)",
+        "labels": "hopskipjump(queries=1500),rays(queries=500),signopt(queries=1500)",
     },
     "thorough": {
         "all": "pgd(steps=100,restarts=5)",
         "untargeted": "autoattack",
-        "blind": "square(queries=5000)",
+        "scores": "square(queries=5000)",
+        "labels": "hopskipjump(queries=5000),rays(queries=5000),signopt(queries=5000)",
     },
 }
 """For each effort the attacks of every question, those that come after them for one question, and those that come
-instead where the model has no gradients."""
+instead where no more than scores or labels are seen."""
 
 _FINITE: Final = "grid"
 """What searches a threat that is a list of members, whatever the effort."""
@@ -52,38 +59,54 @@ class Plan:
         searches: by objective.
         effort: the effort it was made for; None where attacks were named.
         left_out: attacks of the effort that cannot search this threat.
-        idle: by objective, searches that need gradients where the model has none.
+        idle: by objective, searches that need more than is seen of the model.
+        veiled: what is seen, where less was asked for than there may be.
     """
 
     searches: Mapping[str, tuple[Search, ...]]
     effort: str | None
     left_out: tuple[str, ...] = ()
     idle: Mapping[str, tuple[Search, ...]] | None = None
+    veiled: str = ""
 
     def told(self) -> dict[str, list[str]]:
         """What is run, for the record."""
         return {wish: [search.identity for search in found] for wish, found in self.searches.items()}
 
-    def without_gradients(self, threat: Threat) -> Plan:
-        """The same for a model without gradients: searches that need them stand idle, if there are others.
+    def seeing(
+        self, access: Access, threat: Threat, settings: Mapping[str, Any], asked: bool = False
+    ) -> Plan:
+        """The same where no more is seen than `access`: searches that need more stand idle, if there are others.
+
+        Args:
+            settings: for the attacks of the effort that come instead.
+            asked: whether no more is to be seen, or no more is there.
 
         Raises:
-            UsageError: attacks were named, and none of them is left.
+            UsageError: attacks were named, and none of them is left; or a setting concerns none of those that come
+                instead.
         """
         idle, left = {}, {}
         for wish, found in self.searches.items():
-            white, left[wish] = tuple(s for s in found if s.white), tuple(s for s in found if not s.white)
+            more = tuple(s for s in found if s.access.rank > access.rank)
+            left[wish] = tuple(s for s in found if s.access.rank <= access.rank)
             if self.effort is None and not left[wish]:
+                others = [name for name, part in catalog("attacks").items() if part.card.access is access]
                 raise UsageError(
-                    f"expected an attack that needs no gradient, since none flows from this model's answers to its "
-                    f"input, got {', '.join(s.name for s in white)}; choose one that looks at scores, such as square"
+                    f"expected an attack that needs no more than {access.value}, since no more is seen of this model's "
+                    f"answers, got {', '.join(s.name for s in more)}; choose one of {', '.join(others)}"
                 )
-            if self.effort is not None and white:
-                spare = _effort(self.effort, "blind", threat, [], first=False)
-                left[wish] = tuple(Search(one.attack) for one in spare)
-            idle[wish] = white if left[wish] else ()
-            left[wish] = left[wish] or white
-        return replace(self, searches=left, idle=idle)
+            if self.effort is not None and more:
+                spare = _effort(self.effort, access.value, threat, [], first=False)
+                for word in settings if asked else ():
+                    if not any(word in one.free for one in spare):
+                        raise UsageError(
+                            f"expected an attack whose {word} may be set, got {_names(spare)}; leave {word} out"
+                        )
+                left[wish] = tuple(Search(one.having(settings).attack) for one in spare)
+            idle[wish] = more if left[wish] else ()
+            left[wish] = left[wish] or more
+        return replace(self, searches=left, idle=idle, veiled=access.value if asked else "")
 
     def curve(self, wish: str, threat: Threat) -> Search | None:
         """The search that draws the points of a curve: of least distance if there is one, else the first, once.
@@ -107,6 +130,7 @@ def plan(
     threat: Threat,
     shape: tuple[int, ...] | None = None,
     classes: int = 10,
+    access: Access = Access.GRADIENTS,
 ) -> Plan:
     """Plan the searches of an audit.
 
@@ -119,6 +143,7 @@ def plan(
         threat: what they search.
         shape: of an input; where it is known, the settings of every attack are tried on no rows at all.
         classes: how many there are.
+        access: the most that is seen of the model.
 
     Raises:
         UsageError: a name, a setting or a value is wrong; a named attack cannot search the threat, with those that can;
@@ -137,7 +162,8 @@ def plan(
     else:
         wanted = {wish: _effort(effort, wish, threat, left_out) for wish in wishes}
     every = [one for found in wanted.values() for one in found]
-    for word in settings:
+    later = attacks is None and access is not Access.GRADIENTS
+    for word in () if later else settings:
         if not any(word in one.free for one in every):
             raise UsageError(
                 f"expected an attack whose {word} may be set, got {_names(every)}; leave {word} out"
@@ -146,13 +172,15 @@ def plan(
         raise UsageError(f"expected an attack that takes losses, got {_names(every)}; leave losses out")
     searches = {}
     for wish, found in wanted.items():
-        expanded = [s for one in found for s in _expanded(one.having(settings), losses or LOSSES)]
+        given = {} if later else settings
+        expanded = [s for one in found for s in _expanded(one.having(given), losses or LOSSES)]
         if shape is not None:
             for search in expanded:
                 _rehearse(search, threat, shape)
         opened = [s for search in expanded for s in search.opened(classes, wish == "hypocritical")]
         searches[wish] = tuple({search.identity: search for search in opened}.values())
-    return Plan(searches, None if attacks is not None else effort, tuple(dict.fromkeys(left_out)))
+    made = Plan(searches, None if attacks is not None else effort, tuple(dict.fromkeys(left_out)))
+    return made if access is Access.GRADIENTS else made.seeing(access, threat, settings, asked=True)
 
 
 def _effort(effort: str, wish: str, threat: Threat, left_out: list[str], first: bool = True) -> list[Asked]:

@@ -7,18 +7,23 @@ from typing import Any, Final, final
 
 import frenemy
 from frenemy.attacks.best import look
+from frenemy.attacks.others import Others
+from frenemy.card import Access
 from frenemy.data.examples import Examples
 from frenemy.data.find import load
-from frenemy.models.answers import Answers, like_probabilities
+from frenemy.errors import UsageError, nearest
+from frenemy.models.answers import Answers
 from frenemy.models.files import fingerprint
 from frenemy.models.model import Model, device_of
 from frenemy.models.still import still
 from frenemy.threats.spec import parse
 from frenemy.threats.threat import Threat
 
-__all__ = ["Question", "question"]
+__all__ = ["Question", "access_named", "likely", "native", "question"]
 
 _FEW: Final = 16
+_OTHERS: Final = 2000
+"""Examples, at most, from which searches by labels may start."""
 
 
 @final
@@ -58,7 +63,7 @@ class Question:
         if len(rows):
             with still(self.model):
                 answers = look(self.model, self.examples.batch(rows, self.device).x, None)
-            self.model.soft = like_probabilities(answers)
+            self.model.soften(answers)
         return self
 
 
@@ -75,3 +80,28 @@ def question(model: Model, data: Examples | str, threat: Threat | str, name: str
     around = parse(threat, low=examples.low, high=examples.high) if isinstance(threat, str) else threat
     answering = model if isinstance(model, Answers) else Answers(model)
     return Question(answering, name or type(answering.model).__name__, examples, around, device_of(answering))
+
+
+def access_named(word: str) -> Access:
+    """Read what is to be seen of a model.
+
+    Raises:
+        UsageError: it is none of gradients, scores, labels.
+    """
+    known = {access.value: access for access in Access}
+    if word not in known:
+        raise UsageError(f"unknown access '{word}'{nearest(word, known)}")
+    return known[word]
+
+
+def native(model: object) -> Access:
+    """What a model without gradients gives: scores, unless it says that it gives labels."""
+    access = getattr(model, "access", Access.SCORES)
+    return access if access in (Access.SCORES, Access.LABELS) else Access.SCORES
+
+
+def likely(examples: Examples) -> Others:
+    """The first examples, as points from which a search by labels may start."""
+    batch = examples.batch(slice(0, _OTHERS))
+    sound = batch.x.flatten(1).isfinite().all(1)
+    return Others(batch.x[sound], batch.y[sound])

@@ -50,9 +50,15 @@ class Search:
         return repr(self.attack) + (f" on {self.loss}" if self.loss else "")
 
     @property
+    def access(self) -> Access:
+        """The most that some part of it needs to see."""
+        needed = [part.card.access or Access.LABELS for part in parts(self.attack)]
+        return max(needed, key=lambda access: access.rank)
+
+    @property
     def white(self) -> bool:
         """Whether some part of it needs gradients."""
-        return any(part.card.access is Access.GRADIENTS for part in parts(self.attack))
+        return self.access is Access.GRADIENTS
 
     @property
     def nearest(self) -> bool:

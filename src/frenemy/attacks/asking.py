@@ -25,7 +25,7 @@ from frenemy.objectives.surrogates import answer, finite
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 
-__all__ = ["Answer", "Asking", "Leg", "Walk"]
+__all__ = ["Answer", "Ask", "Asking", "Leg", "Walk"]
 
 _LIKELY: Final = 10
 """Given examples that a row may start from."""

@@ -22,9 +22,8 @@ from frenemy.objectives.objective import Objective
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 
-__all__ = ["SVMOPT"]
+__all__ = ["SVMOPT", "separating"]
 
-_RIDGE: Final = 1e-3
 _TINY: Final = 1e-30
 
 
@@ -115,17 +114,21 @@ class SVMOPT:
 
     def _estimate(self, site: Site, ray: Ray, step: int) -> Leg[Tensor]:
         won, turns = yield from signs(site, ray, self.beta, step, self.directions)
-        return _separating(won[:, None] * turns)
+        return separating(won[:, None] * turns)
 
 
-def _separating(rows: Tensor) -> Tensor:
+def separating(rows: Tensor, ridge: float = 1e-3) -> Tensor:
     """The shortest `z` with `rows @ z >= 1`, or nearly so where there is none.
 
     With the Gram matrix `K = R R^T` (and its diagonal raised) and its Cholesky factor L, the dual is the least-squares
     problem `min_{a >= 0} |L^T a - L^{-1} 1|`.
+
+    Args:
+        rows: `(directions, features)`, each already multiplied by its sign.
+        ridge: how far the diagonal is raised, as a share of its mean.
     """
     gram = (rows @ rows.T).double()
-    gram.diagonal().add_(_RIDGE * float(gram.diagonal().mean()) + _TINY)
+    gram.diagonal().add_(ridge * float(gram.diagonal().mean()) + _TINY)
     lower = torch.linalg.cholesky(gram)
     aim = torch.linalg.solve_triangular(lower, torch.ones(len(rows), 1, dtype=gram.dtype), upper=False)
     weights, _ = nnls(lower.T.numpy(), aim[:, 0].numpy())

@@ -95,7 +95,8 @@ class WorstOf:
             draw = key.fold("worst of").fold(name)
             if best is None:
                 found = self._sized(part)(model, batch, threat=threat, objective=objective, key=draw)
-                best = Found(**{one.name: getattr(found, one.name).clone() for one in fields(Found)})
+                names = [one.name for one in fields(Found) if one.name != "books"]
+                best = Found(**{name: getattr(found, name).clone() for name in names})
                 owner += ranks.index(name)
                 continue
             closed = best.status == Status.NOT_FINITE

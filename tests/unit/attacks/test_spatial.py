@@ -85,7 +85,7 @@ def same(a: Found, b: Found) -> None:
 
 
 def taken(found: Found, rows: Tensor | slice) -> Found:
-    return Found(**{f.name: getattr(found, f.name)[rows] for f in dataclasses.fields(Found)})
+    return Found(**{f.name: getattr(found, f.name)[rows] for f in dataclasses.fields(Found)[:-1]})
 
 
 def tried_out(

@@ -21,7 +21,7 @@ from frenemy.attacks.pgd import PGD
 from frenemy.attacks.restarts import Restarts
 from frenemy.attacks.square import Square
 from frenemy.attacks.worst_of import WorstOf
-from frenemy.card import Card
+from frenemy.card import Access, Card
 from frenemy.catalog import catalog
 from frenemy.errors import UsageError
 from frenemy.objectives.surrogates import SURROGATES, Margin
@@ -201,7 +201,7 @@ def test_a_wrong_setting_is_said_before_anything_is_asked_of_a_model(text: str, 
 
 def test_without_gradients_scores_are_left() -> None:
     threat = parse("linf:0.1")
-    left = planned("pgd,square(queries=5)").without_gradients(threat)
+    left = planned("pgd,square(queries=5)").seeing(Access.SCORES, threat, {})
     assert attacks(left) == [Square(queries=5)]
     assert left.idle is not None
     assert [search.name for search in left.idle["untargeted"]] == [
@@ -209,14 +209,16 @@ def test_without_gradients_scores_are_left() -> None:
         "PGD(steps=40, restarts=1) on margin",
     ]
     for effort, queries in {"quick": 200, "standard": 1000, "thorough": 5000}.items():
-        assert attacks(planned(effort=effort).without_gradients(threat)) == [Square(queries=queries)]
-    with pytest.raises(UsageError, match=r"needs no gradient, .* got PGD.*; choose one .* such as square"):
-        planned("pgd").without_gradients(threat)
-    sphere = planned(threat="sphere-l2:1").without_gradients(parse("sphere-l2:1"))
+        assert attacks(planned(effort=effort).seeing(Access.SCORES, threat, {})) == [Square(queries=queries)]
+    with pytest.raises(UsageError, match=r"needs no more than scores, .* got PGD.*; choose one of .*square"):
+        planned("pgd").seeing(Access.SCORES, threat, {})
+    sphere = planned(threat="sphere-l2:1").seeing(Access.SCORES, parse("sphere-l2:1"), {})
     assert attacks(sphere) == [*[PGD(steps=50)] * 2, APGD(steps=50)]
     assert sphere.idle is not None
     assert not sphere.idle["untargeted"]
-    assert attacks(planned(Restarts(Square(), 2)).without_gradients(threat)) == [Restarts(Square(), 2)]
+    assert attacks(planned(Restarts(Square(), 2)).seeing(Access.SCORES, threat, {})) == [
+        Restarts(Square(), 2)
+    ]
 
 
 def test_curves_are_drawn_by_the_nearest_or_the_first() -> None:

@@ -38,12 +38,16 @@ class Chart:
         svg: the drawing.
         legend: what its colours and lines stand for.
         names, rows: the same numbers as a table: the names of the lines; and for each size the values.
+        unit: what is drawn upwards.
+        head: what the rows of the table stand for.
     """
 
     svg: str
     legend: tuple[Entry, ...]
     names: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
+    unit: str = "accuracy, %"
+    head: str = "size"
 
 
 @final

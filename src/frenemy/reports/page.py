@@ -13,6 +13,7 @@ from frenemy.errors import UsageError
 from frenemy.reports.curve import Chart, bar, chart
 from frenemy.reports.frame import framed
 from frenemy.reports.gallery import gallery, unit
+from frenemy.reports.queries import asked
 from frenemy.reports.record import records
 from frenemy.reports.searches import searches_page
 from frenemy.reports.verdicts import verdicts
@@ -97,8 +98,8 @@ def _embed(value: Any) -> str:
 
 
 def _confidence(audits: Sequence[Audit]) -> str:
-    asked = {audit.settings.get("confidence", 0.95) for audit in audits}
-    known = asked.pop() if len(asked) == 1 else None
+    levels = {audit.settings.get("confidence", 0.95) for audit in audits}
+    known = levels.pop() if len(levels) == 1 else None
     return f"{100 * known:g} % interval" if isinstance(known, float) else "interval"
 
 
@@ -111,14 +112,14 @@ def _shared(audits: Sequence[Audit]) -> list[Caveat]:
 
 def _model(audit: Audit, place: int, shared: list[Caveat]) -> dict[str, Any]:
     numbers = {word.measure: _number(audit, word) for word in (*ACCURACIES, *RISKS)}
-    asked = headline(audit, "accuracy_adversarial") or headline(audit, "accuracy_hypocritical")
+    sought = headline(audit, "accuracy_adversarial") or headline(audit, "accuracy_hypocritical")
     return {
         "anchor": f"model-{place + 1}",
         "audit": audit,
         "numbers": numbers,
-        "reach": reach(asked.threat, asked.eps, unit(audit)) if asked else "",
+        "reach": reach(sought.threat, sought.eps, unit(audit)) if sought else "",
         "caveats": [caveat for caveat in audit.caveats if caveat not in shared],
-        "charts": _charts([audit], [place]),
+        "charts": [*_charts([audit], [place]), *_asked(audit)],
         "gallery": gallery(audit),
         "extremes": [(rank, gallery(audit, rank)) for rank in ("easiest", "hardest")],
         "searches": searches_page(audit),
@@ -151,6 +152,14 @@ def _charts(audits: Sequence[Audit], order: Sequence[int] | None) -> list[tuple[
         for kind, title, text in _CHARTS
     )
     return [(title, text, made) for title, text, made in drawn if made is not None]
+
+
+def _asked(audit: Audit) -> list[tuple[str, str, Chart]]:
+    made = asked(audit)
+    text = (
+        "Half of the examples have a success this near, inside the threat or not, after so many queries each."
+    )
+    return [("What questions buy", text, made)] if made else []
 
 
 def _ordered(audits: Sequence[Audit]) -> str:

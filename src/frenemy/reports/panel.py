@@ -29,6 +29,7 @@ class Line:
         name: what it is, shown when pointed at; empty for one of many.
         look: `faint` for one of many, `enemy`, `friend` or `model`.
         weight: of its stroke, 0 to 1; runs of one search fade in.
+        dash: pattern of its stroke, as SVG has it.
     """
 
     x: NDArray[np.float64]
@@ -36,6 +37,7 @@ class Line:
     name: str = ""
     look: str = "faint"
     weight: float = 1.0
+    dash: str = "none"
 
 
 @final
@@ -100,7 +102,10 @@ def drawn(panel: Panel) -> str:
         for across, up in _pieces(one):
             path = line(place(float(a), float(b)) for a, b in zip(across, up, strict=True))
             told = (element("title", one.name),) if one.name else ()
-            nodes.append(element("path", *told, class_=f"line {one.look}", d=path, opacity=one.weight))
+            style = {} if one.dash == "none" else {"stroke_dasharray": one.dash}
+            nodes.append(
+                element("path", *told, class_=f"line {one.look}", d=path, opacity=one.weight, **style)
+            )
     label = f"{panel.title}: {panel.y_name} against {panel.x_name}"
     box = f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}"
     return write(element("svg", *nodes, viewBox=box, class_="chart", role="img", aria_label=label))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar, final
@@ -24,6 +23,7 @@ from frenemy.models.model import Model
 from frenemy.models.still import still
 from frenemy.objectives.objective import Objective
 from frenemy.objectives.surrogates import Margin
+from frenemy.risks.search import fitted
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat, radii
 
@@ -143,7 +143,8 @@ class Judge:
             if columns is not None:
                 points[rows.cpu().numpy()] = columns.pop("x")
                 for name, values in columns.items():
-                    result[name][rows.cpu().numpy()] = values
+                    whole = result.setdefault(name, np.full((count, *values.shape[1:]), np.inf, values.dtype))
+                    whole[rows.cpu().numpy()] = values
         sound = np.flatnonzero(result["outcome"] != BROKEN)
         shown = sound[np.argsort(result["outcome"][sound] != Status.FOUND, kind="stable")][:_PICTURES]
         return result | {
@@ -155,7 +156,8 @@ class Judge:
     def _confirmed(
         self, batch: Batch, clean: Tensor, attack: Attack, threat: Threat, objective: Objective, key: Key
     ) -> dict[str, Any]:
-        attack, goal = self._sized(attack), objective.goal(clean, batch.y)
+        goal = objective.goal(clean, batch.y)
+        attack = fitted(attack, batch_size=self.batch_size, others=self.others)
         found = attack(self.ways[0], batch, threat=threat, objective=objective, key=key)
         said = clean.argmax(1)
         columns = self._outcome(batch, goal, said, found, threat, objective)
@@ -201,15 +203,8 @@ class Judge:
             "over_clean": _lead(logits, said),
             "forwards": (found.forwards + 1).cpu().numpy(),
             "backwards": found.backwards.cpu().numpy(),
+            **({} if found.books is None else {"trace": found.books.trace.float().cpu().numpy()}),
         }
-
-    def _sized(self, attack: Attack) -> Attack:
-        given = {"batch_size": self.batch_size, "others": self.others}
-        has = {field.name for field in dataclasses.fields(attack)}  # type: ignore[arg-type]
-        if getattr(attack, "others", None) is not None:
-            del given["others"]
-        fits: Attack = dataclasses.replace(attack, **{word: given[word] for word in given.keys() & has})  # type: ignore[type-var]
-        return fits
 
     def _guarded(
         self, ask: Callable[[Tensor], list[tuple[Tensor, _T]]], rows: Tensor, again: bool = True

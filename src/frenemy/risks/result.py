@@ -13,29 +13,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from frenemy.risks.attempt import Attempt, Cost
 from frenemy.risks.estimate import Estimate
 
 __all__ = ["Attempt", "Audit", "Caveat", "Check", "Cost", "Curve", "Measurement", "Picture"]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a measurement took: rows through the model, rows back through it, seconds of wall time."""
-
-    forwards: int = 0
-    backwards: int = 0
-    seconds: float = 0.0
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.forwards + other.forwards, self.backwards + other.backwards, self.seconds + other.seconds
-        )
-
-    def __sub__(self, other: Cost) -> Cost:
-        return Cost(
-            self.forwards - other.forwards, self.backwards - other.backwards, self.seconds - other.seconds
-        )
 
 
 @final
@@ -65,32 +46,6 @@ class Measurement:
     estimate: Estimate
     cost: Cost
     role: str = "headline"
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One search at the asked eps: what it was tried on, what fell to it, what is left after it.
-
-    Args:
-        objective: `untargeted`, `hypocritical` or `reversal`.
-        attack: the attack and its loss, in words.
-        tried: examples it was tried on: those that nothing before it had made yield.
-        fell: examples of these that yielded to it.
-        measure: what is counted after it: `accuracy_adversarial`, `accuracy_hypocritical` or `risk_reversible`.
-        estimate: its value once this search and all before it are counted.
-        cost: what the search took.
-        state: empty; `not applicable` where it was not run, since it needs gradients and the model has none.
-    """
-
-    objective: str
-    attack: str
-    tried: int
-    fell: int
-    measure: str
-    estimate: Estimate
-    cost: Cost
-    state: str = ""
 
 
 @final

@@ -15,7 +15,7 @@ from frenemy.objectives.surrogates import surrogate
 from frenemy.risks.wishes import wished
 from frenemy.threats.threat import Threat
 
-__all__ = ["Search", "able", "chooses", "parts", "spelled"]
+__all__ = ["Search", "able", "chooses", "fitted", "parts", "spelled"]
 
 _SIZES: Final = ("steps", "queries", "restarts", "times")
 """Settings that are always shown."""
@@ -136,6 +136,14 @@ def able(attack: Attack, threat: Threat) -> bool:
     """Whether the card of an attack, or of every part of it, names this kind of threat; an empty card names all."""
     kind, inner = type(threat).__name__.lower(), (attack, *parts(attack))
     return all(not part.card.threats or kind in part.card.threats for part in inner)
+
+
+def fitted(attack: Attack, **given: Any) -> Attack:
+    """The same attack with those of the given settings that it has; examples to start from it may have of its own."""
+    own = {one.name for one in fields(cast(Any, attack))}
+    if getattr(attack, "others", None) is not None:
+        given.pop("others", None)
+    return cast(Attack, replace(cast(Any, attack), **{word: given[word] for word in given.keys() & own}))
 
 
 def spelled(attack: Attack) -> str:

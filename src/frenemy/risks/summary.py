@@ -8,9 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from frenemy.attacks.attack import Books, Status
+from frenemy.risks.attempt import Trail
 from frenemy.risks.curves import Course
 from frenemy.risks.estimate import proportion
-from frenemy.risks.headline import Headline
+from frenemy.risks.headline import Headline, Sought
 from frenemy.risks.inquiry import Inquiry
 from frenemy.risks.measure import MEASURES, measure
 from frenemy.risks.plan import Plan
@@ -75,9 +77,24 @@ def attempts(found: Headline, judged: NDArray[np.int64], plan: Plan) -> tuple[At
                     measure=_COUNTED[wish],
                     estimate=proportion(int(hits.sum()), len(judged)),
                     cost=sought.cost,
+                    trail=_trail(sought),
                 )
             )
     return tuple(lines)
+
+
+def _trail(sought: Sought) -> tuple[Trail, ...]:
+    """Where a search stood after so many queries, on the examples that were not yet where it wanted them."""
+    trace = sought.result.get("trace")
+    if trace is None:
+        return ()
+    far = np.sort(trace[sought.result["outcome"] != Status.ALREADY], axis=0)
+    if not len(far):
+        return ()
+    marks = Books.marks(getattr(sought.search.attack, "queries", 1))
+    found, median = np.isfinite(far).mean(0), far[(len(far) - 1) // 2]
+    median = np.where(np.isfinite(median), median, np.nan)
+    return tuple(Trail(*point) for point in zip(marks, found.tolist(), median.tolist(), strict=True))
 
 
 def curve_points(curves: Sequence[Curve], courses: Mapping[str, Course]) -> list[Measurement]:

@@ -141,7 +141,7 @@ def test_new_parts_need_one_file_each_and_no_other_change(tmp_path: Path) -> Non
         assert not there.exists()
         there.write_text(text)
     for folder, name in (
-        ("attacks", "randomsearch"),
+        ("attacks", "randomguess"),
         ("threats", "brightness"),
         ("objectives", "unsure"),
         ("models", "tanh"),
@@ -162,7 +162,7 @@ def test_new_parts_need_one_file_each_and_no_other_change(tmp_path: Path) -> Non
 
 
 def test_the_shown_attack_is_honest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    attack = loaded("src/frenemy/attacks/random_search.py", tmp_path, monkeypatch).RandomSearch(draws=20)
+    attack = loaded("src/frenemy/attacks/random_guess.py", tmp_path, monkeypatch).RandomGuess(draws=20)
     model, key = Linear(6, 2), frenemy.Key(0)
     with torch.no_grad():
         model.layer.weight.copy_(torch.tensor([[1.0, -2, 0, 3, 0.5, -1], [0.0, 1, 1, -1, 0, 2]]))

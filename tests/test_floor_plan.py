@@ -25,14 +25,15 @@ SHARED: Final = {
     "attacks": {
         *("attack", "best", "active", "fence", "slope", "ascent", "approach", "climb", "faces", "hinge"),
         *("windows", "bumps", "moves", "tries"),
+        *("asking", "walk", "site", "others", "border", "waves", "wander", "ray", "descent", "climbing"),
     },
     "objectives": {"objective", "surrogates"},
     "threats": {"threat", "slack", "finite"},
-    "models": {"model", "still", "timed"},
+    "models": {"model", "still", "timed", "veiled", "predictor"},
     "theory": {"problem"},
     "data": {"batch", "examples", "archive", "box", "pickles", "places"},
 }
-ASSEMBLERS: Final = {"models/build.py", "data/find.py", "attacks/autoattack.py"}
+ASSEMBLERS: Final = {"models/build.py", "models/foreign.py", "data/find.py", "attacks/autoattack.py"}
 FORBIDDEN: Final = {"utils", "common", "helpers", "misc"}
 every: Final = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 
@@ -85,6 +86,8 @@ def test_a_leaf_knows_no_neighbour(file: Path) -> None:
 
 @every
 def test_no_global_generator_is_at_hand(file: Path) -> None:
+    if place(file) == ("rng",):
+        return  # makes generators of its own
     tree = ast.parse(file.read_text(encoding="utf-8"))
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names}

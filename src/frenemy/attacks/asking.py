@@ -1,12 +1,11 @@
-"""Asking: the loop of searches that only ask. Each row walks on its own; all open rows share every call of the "
-"model."""
+"""Asking: the loop of searches that only ask. Each row walks on its own, and all share every call of the model."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar, final
+from typing import Any, Final, final
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from frenemy.attacks.attack import Books, Found, Phase
 from frenemy.attacks.best import Best, look
 from frenemy.attacks.others import Others
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Answer, Walk, Walker
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError
 from frenemy.models.model import Model
@@ -25,7 +25,7 @@ from frenemy.objectives.surrogates import answer, finite
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 
-__all__ = ["Answer", "Ask", "Asking", "Leg", "Walk"]
+__all__ = ["Asking"]
 
 _LIKELY: Final = 10
 """Given examples that a row may start from."""
@@ -33,28 +33,6 @@ _SLACK: Final = 1e-6
 """How far past eps, as a share of it, a distance may read because of rounding."""
 _ROOM: Final = 2**27
 """Numbers that the questions of all open rows may hold, at 256 questions a row: half a GiB in float32."""
-
-
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """What came back, one entry a point: whether the objective succeeds there, and its loss (NaN by labels alone)."""
-
-    won: Tensor
-    loss: Tensor
-
-
-T = TypeVar("T")
-Ask: TypeAlias = tuple[Phase, Tensor]
-"""What is asked for, and `(questions, features)` points."""
-Leg: TypeAlias = Generator[Ask, Answer, T]
-"""Part of a walk: it yields what it asks, is sent an `Answer` for each, and brings something back."""
-Walk: TypeAlias = Leg[None]
-"""The search of one row.
-
-Points are cut at the box before they are asked about. A walk need not keep what it found, nor mind its budget: it is
-closed where its budget ends, after an answer cut short that it does not see.
-"""
 
 
 @final
@@ -120,11 +98,11 @@ class Asking:
                 if self.others is not None:
                     likely = self.others.nearest(inputs[place].flatten(), goal[place], towards, _LIKELY)
                 site = Site.of(inputs[place], index[place], threat, eps[place], key, likely)
-                rows.append(_Row(place, site, walk(site)))
+                rows.append(Walker(place, site, walk(site)))
             _Round(self, model, best).through(rows)
             return self._closed(best, rows)
 
-    def _closed(self, best: Best, rows: list[_Row]) -> Found:
+    def _closed(self, best: Best, rows: list[Walker]) -> Found:
         """Give back what every row found, and its books."""
         batch, marks = best.batch, Books.marks(self.queries)
         phases = torch.zeros(len(batch), len(Phase), dtype=torch.int64)
@@ -147,53 +125,6 @@ class Asking:
 
 
 @final
-class _Row:
-    """A row under way: its walk, what it has spent, and the best it has seen."""
-
-    def __init__(self, place: int, site: Site, walk: Walk) -> None:
-        self.place, self.site, self.walk = place, site, walk
-        self.answer: Answer | None = None
-        self.phases = np.zeros(len(Phase), dtype=np.int64)
-        self.spent, self.unsafe, self.step = 1, 0, -1
-        self.cut = self.success = False
-        self.rank = self.loss = -np.inf
-        self.point: Tensor | None = None
-        self.course: list[tuple[int, float]] = []
-        """Each time a nearer success was seen: after how many queries, and how far."""
-
-    def onward(self, queries: int) -> Ask | None:
-        """Go on to the next questions that the budget allows; None where the walk ends."""
-        left = queries - self.spent
-        try:
-            phase, points = self.walk.send(self.answer)  # type: ignore[arg-type]
-        except StopIteration:
-            return None
-        self.cut = len(points) >= left
-        if len(points) > left:
-            points = points[:left]
-        return (phase, points) if len(points) else None
-
-    def learn(self, phase: Phase, won: Any, distance: Any) -> None:
-        """Count what was sent, and note each success nearer than all before."""
-        hits = int(won.sum())
-        self.phases[phase] += len(won)
-        self.unsafe += len(won) - hits
-        nearest = self.course[-1][1] if self.course else np.inf
-        if hits and (least := np.where(won, distance, np.inf)).min() < nearest:
-            for place in np.flatnonzero(least < nearest):
-                if least[place] < nearest:
-                    nearest = float(least[place])
-                    self.course.append((self.spent + int(place) + 1, nearest))
-        self.spent += len(won)
-
-    def traced(self, marks: list[int]) -> Tensor:
-        """The distance of the nearest success after so many queries."""
-        when = [spent for spent, _ in self.course]
-        far = [np.inf, *(distance for _, distance in self.course)]
-        return torch.tensor([far[k] for k in np.searchsorted(when, marks, side="right")])
-
-
-@final
 class _Round:
     """One chunk of questions after the other, each as full as the open rows can make it."""
 
@@ -201,12 +132,12 @@ class _Round:
         self.plan, self.model, self.best = plan, model, best
         self.size = plan.batch_size or 1024
 
-    def through(self, rows: list[_Row]) -> None:
+    def through(self, rows: list[Walker]) -> None:
         """Walk with all rows to their ends."""
-        waiting, under_way = deque(rows), deque[_Row]()
+        waiting, under_way = deque(rows), deque[Walker]()
         most = max(2, _ROOM // (256 * len(rows[0].site.x))) if rows else 0
         while waiting or under_way:
-            chunk: list[tuple[_Row, Phase, Tensor]] = []
+            chunk: list[tuple[Walker, Phase, Tensor]] = []
             filled = 0
             while filled < self.size and (under_way or (waiting and len(chunk) + len(under_way) < most)):
                 row = under_way.popleft() if under_way else waiting.popleft()
@@ -217,7 +148,7 @@ class _Round:
                 self._ask(chunk)
             under_way.extend(row for row, _, _ in chunk if row.answer is not None and not row.cut)
 
-    def _ask(self, chunk: list[tuple[_Row, Phase, Tensor]]) -> None:
+    def _ask(self, chunk: list[tuple[Walker, Phase, Tensor]]) -> None:
         best, plan, site = self.best, self.plan, chunk[0][0].site
         points = torch.cat([site.hold(part) for _, _, part in chunk])
         sizes = torch.tensor([len(part) for _, _, part in chunk])
@@ -247,7 +178,7 @@ class _Round:
             if plan.early_stop and row.success:
                 row.answer = None
 
-    def _keep(self, row: _Row, begin: int, won: Any, far: Any, height: Any, points: Tensor) -> None:
+    def _keep(self, row: Walker, begin: int, won: Any, far: Any, height: Any, points: Tensor) -> None:
         """Keep the best point inside the threat: success first, then the nearest, or the highest."""
         inside = far <= row.site.eps * (1 + _SLACK)
         hits = won & inside

@@ -9,9 +9,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from frenemy.attacks.asking import Leg
 from frenemy.attacks.attack import Phase
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Leg
 
 __all__ = ["TRIES", "away", "bisected", "blend", "clouds"]
 

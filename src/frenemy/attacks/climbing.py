@@ -10,9 +10,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from frenemy.attacks.asking import Leg, Walk
 from frenemy.attacks.attack import Phase
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Leg, Walk
 
 __all__ = ["climbing"]
 

@@ -11,11 +11,12 @@ from typing import Final, TypeAlias, final
 import torch
 from torch import Tensor
 
-from frenemy.attacks.asking import Asking, Leg, Walk
+from frenemy.attacks.asking import Asking
 from frenemy.attacks.attack import Attack, Found, Phase
 from frenemy.attacks.others import Others
 from frenemy.attacks.ray import Ray, aim, first_ray, nearer
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Leg, Walk
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError
 from frenemy.models.model import Model

@@ -9,11 +9,12 @@ from typing import ClassVar, Final, final
 import torch
 from torch import Tensor
 
-from frenemy.attacks.asking import Asking, Leg, Walk
+from frenemy.attacks.asking import Asking
 from frenemy.attacks.attack import Found, Phase, admit
 from frenemy.attacks.border import away, bisected
 from frenemy.attacks.others import Others
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Leg, Walk
 from frenemy.attacks.waves import smooth
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch

@@ -7,10 +7,11 @@ from typing import ClassVar, Final, final
 
 from torch import Tensor
 
-from frenemy.attacks.asking import Asking, Walk
+from frenemy.attacks.asking import Asking
 from frenemy.attacks.attack import Found, admit
 from frenemy.attacks.others import Others
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Walk
 from frenemy.attacks.wander import wander
 from frenemy.attacks.waves import smooth
 from frenemy.card import Access, Card

@@ -8,10 +8,11 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from frenemy.attacks.asking import Asking, Leg, Walk
+from frenemy.attacks.asking import Asking
 from frenemy.attacks.attack import Found, Phase, admit
 from frenemy.attacks.climbing import climbing
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Leg, Walk
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError

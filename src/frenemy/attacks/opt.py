@@ -9,12 +9,12 @@ from typing import ClassVar, Final, final
 import torch
 from torch import Tensor
 
-from frenemy.attacks.asking import Leg
 from frenemy.attacks.attack import Found, admit
 from frenemy.attacks.descent import Descent
 from frenemy.attacks.others import Others
 from frenemy.attacks.ray import Ray, aim, distances, swerved
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Leg
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
 from frenemy.models.model import Model

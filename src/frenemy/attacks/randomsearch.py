@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import ClassVar, Final, final
 
-from frenemy.attacks.asking import Asking, Walk
+from frenemy.attacks.asking import Asking
 from frenemy.attacks.attack import Found, Phase, admit
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Walk
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError

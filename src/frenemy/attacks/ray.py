@@ -9,10 +9,10 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
-from frenemy.attacks.asking import Leg
 from frenemy.attacks.attack import Phase
 from frenemy.attacks.border import TRIES, clouds
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Leg
 
 __all__ = ["Ray", "aim", "distances", "first_ray", "nearer", "signs", "swerved"]
 

@@ -8,9 +8,10 @@ from typing import ClassVar, Final, final
 
 import torch
 
-from frenemy.attacks.asking import Asking, Walk
+from frenemy.attacks.asking import Asking
 from frenemy.attacks.attack import Found, Phase, admit
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Walk
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError

@@ -9,10 +9,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from frenemy.attacks.asking import Walk
 from frenemy.attacks.attack import Phase
 from frenemy.attacks.border import away, bisected
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Walk
 
 __all__ = ["wander"]
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import torch
 from torch import nn
@@ -21,12 +19,10 @@ from frenemy.errors import ModelError, nearest
 from frenemy.models.answers import Answers
 from frenemy.models.factory import with_source
 from frenemy.models.files import LIMIT, load_state, matching, read_config
-from frenemy.models.http import endpoint
+from frenemy.models.foreign import foreign
 from frenemy.models.model import Model, device_of
-from frenemy.models.onnxfile import onnx_file
 from frenemy.models.scaled import Scaled
 from frenemy.models.still import still
-from frenemy.models.trees import lightgbm_file, xgboost_file
 from frenemy.rng import Key
 
 __all__ = ["build", "fits", "initialise"]
@@ -35,8 +31,6 @@ _FORMS = (
     "ARCH:FILE.safetensors, FILE.safetensors, FILE.py:FACTORY, ARCH@SEED, lightgbm:FILE.txt, xgboost:FILE.json, "
     "onnx:FILE.onnx or http://ADDRESS"
 )
-_READERS: Final = {"lightgbm": lightgbm_file, "xgboost": xgboost_file, "onnx": onnx_file}
-"""Files of other libraries, by the word before them."""
 
 
 def build(
@@ -163,19 +157,9 @@ def _resolved(spec: str, examples: Examples, partial: bool) -> tuple[Model, str,
         settings = _settings(part, examples)
         _construct(part, settings, "meta")
         return initialise(_construct(part, settings, "cpu"), Key(int(seeded[2]))), spec, [], b""
-    if spec.startswith(("http://", "https://")):
-        shape = tuple(examples.x.shape[1:])
-        return endpoint(spec, examples.classes, shape), spec.split("//")[1].rstrip("/"), [], b""
-    named = re.fullmatch(r"(\w\w+):(.+)", spec)
-    if named and named[1] in _READERS:
-        path = Path(named[2])
-        if not path.is_file():
-            raise ModelError(
-                f"expected a file after {named[1]}:, got '{path}' which does not exist; check the path"
-            )
-        made = _READERS[named[1]](path, examples.classes)
-        return made, path.stem, [], hashlib.sha256(path.read_bytes()).digest()
-    if named:
+    if found := foreign(spec, examples):
+        return found
+    if named := re.fullmatch(r"(\w\w+):(.+)", spec):
         return _loaded(_architecture(named[1]), Path(named[2]), examples, partial)
     if Path(spec).suffix:
         if Path(spec).suffix == ".py" or ":" in Path(spec).suffix:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -72,7 +71,7 @@ class Endpoint:
             httpx.Client(timeout=httpx.Timeout(patience, connect=min(patience, 10))),
         )
         self._known: OrderedDict[bytes, Any] = OrderedDict()
-        self._next, self._jitter = 0.0, random.Random(0)
+        self._next = 0.0
 
     def __call__(self, rows: NDArray[np.float32]) -> NDArray[Any]:
         """Ask about the rows that were not asked about before; give one answer for each."""
@@ -95,7 +94,7 @@ class Endpoint:
             time.sleep(max(0.0, self._next - time.monotonic()))
             self._next = time.monotonic() + (1 / self.rate if self.rate else 0.0)
             self.sent, self.again = self.sent + len(rows), self.again + (len(rows) if attempt else 0)
-            wait = self.pause * 2**attempt * (0.5 + self._jitter.random())
+            wait = self.pause * 2**attempt * (0.5 + _jitter(self.address, self.sent))
             try:
                 reply = self._posted(rows)
                 if reply.status_code == 200:
@@ -168,6 +167,14 @@ def endpoint(address: str, names: Sequence[object], shape: tuple[int, ...], **se
     asked = Endpoint(address, **settings)
     asked(np.zeros((1, *shape), dtype=np.float32))
     return Predictor(asked, asked.kind, names, flat=False)
+
+
+def _jitter(address: str, sent: int) -> float:
+    """A number in [0, 1) that differs from request to request."""
+    return (
+        int.from_bytes(hashlib.blake2b(f"{address} {sent}".encode(), digest_size=4).digest(), "little")
+        / 2**32
+    )
 
 
 def _seconds(text: str) -> float:

@@ -10,7 +10,8 @@ from frenemy.reports.curve import Chart, Entry
 from frenemy.reports.panel import Line, Panel, drawn
 from frenemy.reports.svg import element, write
 from frenemy.reports.words import WHO
-from frenemy.risks.result import Attempt, Audit
+from frenemy.risks.attempt import Attempt
+from frenemy.risks.result import Audit
 
 __all__ = ["asked"]
 

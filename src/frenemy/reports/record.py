@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from frenemy.errors import RunError
 from frenemy.files import write_atomic
 from frenemy.reports.arrays import pack, stack, unpack
-from frenemy.risks.result import Attempt, Audit, Measurement, Picture
+from frenemy.risks.attempt import Attempt
+from frenemy.risks.result import Audit, Measurement, Picture
 
 __all__ = ["FORMAT", "load", "records", "results", "save"]
 
@@ -81,9 +82,9 @@ def results(audits: Sequence[Audit]) -> bytes:
 def save(audits: Sequence[Audit], out: Path) -> list[Path]:
     """Keep audits whole, so that every report can be made from them again.
 
-    audit.json holds every field but the arrays, a version, and SHA-256 sums of the other two; examples.npz holds
-    the columns of `examples`, the rows of all audits on top of each other, with a column `model`; pictures.npz
-    holds the pictures. A setting that is no plain JSON value is kept as text.
+    audit.json holds every field but the arrays, a version, and SHA-256 sums of the other two; examples.npz the columns
+    of `examples`, all audits on top of each other, with a column `model`; pictures.npz the pictures. A setting that
+    is no plain JSON value is kept as text.
 
     Args:
         audits: at least one is expected, none is allowed.

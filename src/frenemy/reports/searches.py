@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from frenemy.reports.words import ACCURACIES, RISKS, WHO, headline, percent, share, size
-from frenemy.risks.result import Attempt, Audit
+from frenemy.risks.attempt import Attempt
+from frenemy.risks.result import Audit
 
 __all__ = ["searches", "searches_csv", "searches_page"]
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frenemy.ledger import Arrays
+from frenemy.risks.attempt import Cost
 from frenemy.risks.inquiry import Inquiry
 from frenemy.risks.plan import Plan
 from frenemy.risks.pool import Pool
-from frenemy.risks.result import Cost
 from frenemy.risks.search import Search
 from frenemy.risks.wishes import WHO
 from frenemy.threats.threat import Threat

@@ -17,9 +17,9 @@ from frenemy.data.examples import Examples
 from frenemy.errors import DataError, ModelError
 from frenemy.ledger import Arrays, Ledger
 from frenemy.objectives.objective import Objective
+from frenemy.risks.attempt import Cost
 from frenemy.risks.judge import BROKEN, Judge
 from frenemy.risks.pool import Pool
-from frenemy.risks.result import Cost
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat, radii
 

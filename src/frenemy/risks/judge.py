@@ -143,7 +143,8 @@ class Judge:
             if columns is not None:
                 points[rows.cpu().numpy()] = columns.pop("x")
                 for name, values in columns.items():
-                    whole = result.setdefault(name, np.full((count, *values.shape[1:]), np.inf, values.dtype))
+                    blank = np.inf if values.dtype.kind == "f" else 0
+                    whole = result.setdefault(name, np.full((count, *values.shape[1:]), blank, values.dtype))
                     whole[rows.cpu().numpy()] = values
         sound = np.flatnonzero(result["outcome"] != BROKEN)
         shown = sound[np.argsort(result["outcome"][sound] != Status.FOUND, kind="stable")][:_PICTURES]

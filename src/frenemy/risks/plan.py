@@ -91,10 +91,10 @@ class Plan:
             more = tuple(s for s in found if s.access.rank > access.rank)
             left[wish] = tuple(s for s in found if s.access.rank <= access.rank)
             if self.effort is None and not left[wish]:
-                others = [name for name, part in catalog("attacks").items() if part.card.access is access]
                 raise UsageError(
-                    f"expected an attack that needs no more than {access.value}, since no more is seen of this model's "
-                    f"answers, got {', '.join(s.name for s in more)}; choose one of {', '.join(others)}"
+                    f"expected an attack that needs no {'more than ' + access.value if asked else 'gradient'}, since no "
+                    f"{'more is shown' if asked else 'gradient flows from the answers to the input'}, got "
+                    f"{', '.join(s.name for s in more)}; choose one of {', '.join(_seen_by(access, threat))}"
                 )
             if self.effort is not None and more:
                 spare = _effort(self.effort, access.value, threat, [], first=False)
@@ -206,6 +206,13 @@ def _admit(attack: Attack, threat: Threat) -> None:
             f"expected an attack that can search {kind}, got {type(attack).__name__.lower()}; "
             f"these can: {', '.join(others)}"
         )
+
+
+def _seen_by(access: Access, threat: Threat) -> list[str]:
+    """Attacks that need just so much, and can search the threat."""
+    parts, kind = catalog("attacks"), type(threat).__name__.lower()
+    fit = {name: part.card for name, part in parts.items() if part.card.access is access}
+    return [name for name, card in fit.items() if not card.threats or kind in card.threats]
 
 
 def _open(one: Asked) -> bool:

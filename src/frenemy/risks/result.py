@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from frenemy.risks.attempt import Attempt, Cost
 from frenemy.risks.estimate import Estimate
 
-__all__ = ["Attempt", "Audit", "Caveat", "Check", "Cost", "Curve", "Measurement", "Picture"]
+__all__ = ["Audit", "Caveat", "Check", "Curve", "Measurement", "Picture"]
 
 
 @final

@@ -11,8 +11,8 @@ from torch.overrides import TorchFunctionMode
 
 from frenemy.data.batch import Batch
 from frenemy.models.still import still
+from frenemy.risks.attempt import Cost
 from frenemy.risks.inquiry import Inquiry
-from frenemy.risks.result import Cost
 from frenemy.risks.trust import Finding, percent
 
 __all__ = ["about_answers", "about_state"]

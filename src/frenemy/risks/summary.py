@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frenemy.attacks.attack import Books, Status
-from frenemy.risks.attempt import Trail
+from frenemy.risks.attempt import Attempt, Cost, Trail
 from frenemy.risks.curves import Course
 from frenemy.risks.estimate import proportion
 from frenemy.risks.headline import Headline, Sought
 from frenemy.risks.inquiry import Inquiry
 from frenemy.risks.measure import MEASURES, measure
 from frenemy.risks.plan import Plan
-from frenemy.risks.result import Attempt, Cost, Curve, Measurement
+from frenemy.risks.result import Curve, Measurement
 from frenemy.risks.search import Search, spelled
 
 __all__ = ["attempts", "curve_points", "headline_points"]

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from frenemy.attacks.asking import Asking, Walk
+from frenemy.attacks.asking import Asking
 from frenemy.attacks.attack import Books, Found, Phase, Status
 from frenemy.attacks.others import Others
 from frenemy.attacks.site import Site
+from frenemy.attacks.walk import Walk
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError
 from frenemy.objectives.surrogates import Margin

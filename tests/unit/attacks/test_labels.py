@@ -13,7 +13,6 @@ from scipy.optimize import minimize
 from tests.oracles import linear_net
 from torch import Tensor
 
-from frenemy.attacks.asking import Answer, Ask
 from frenemy.attacks.attack import Attack, Status
 from frenemy.attacks.boundary import Boundary
 from frenemy.attacks.geoda import GeoDA
@@ -26,6 +25,7 @@ from frenemy.attacks.rays import RayS
 from frenemy.attacks.signopt import SignOPT
 from frenemy.attacks.site import Site
 from frenemy.attacks.svmopt import SVMOPT, separating
+from frenemy.attacks.walk import Answer, Ask
 from frenemy.attacks.waves import smooth
 from frenemy.attacks.zosignsgd import ZOSignSGD
 from frenemy.data.batch import Batch

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from frenemy.errors import GoneError, ModelError
 from frenemy.models.http import Endpoint, endpoint
@@ -166,7 +167,7 @@ def test_a_refusal_is_not_repeated(server: Server) -> None:
     with pytest.raises(ModelError, match="status 404"):
         asked(server)(rows(1))
     assert len(server.requests) == 1
-    server.fault = lambda s, h, r: s.reply(h, {"verdict": "yes"}) is None
+    server.fault = once(lambda s, h, r: s.reply(h, {"verdict": "yes"}), 10**6)
     with pytest.raises(ModelError, match="under probabilities, scores or labels"):
         asked(server)(rows(1))
 
@@ -177,10 +178,9 @@ def test_nobody_at_the_address_is_said() -> None:
 
 
 def test_labels_are_taken_by_name(server: Server) -> None:
-    server.fault = lambda s, h, r: (
-        s.reply(h, {"labels": ["spam" if row[0] > 1 else "ham" for row in r]}) is None
-    )
-    import torch
+    def told(server: Server, handler: BaseHTTPRequestHandler, rows: list[Any]) -> None:
+        server.reply(handler, {"labels": ["spam" if row[0] > 1 else "ham" for row in rows]})
 
+    server.fault = once(told, 10**6)
     model = endpoint(server.address, ["ham", "spam"], (2,), pause=0.005)
     assert model(torch.from_numpy(rows(2))).tolist() == [[1.0, 0.0], [0.0, 1.0]]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frenemy.risks.attempt import Attempt, Cost
 from frenemy.risks.estimate import Estimate, proportion
-from frenemy.risks.result import Attempt, Audit, Caveat, Cost, Curve, Measurement, Picture
+from frenemy.risks.result import Audit, Caveat, Curve, Measurement, Picture
 
 __all__ = ["NUMERALS", "bare", "crowd", "digits", "empty", "flat", "named", "single"]
 

@@ -19,8 +19,9 @@ from tests.unit.reports.audits import bare, crowd, digits, empty, flat, single
 
 from frenemy.errors import RunError
 from frenemy.reports.record import FORMAT, load, records, results, save
+from frenemy.risks.attempt import Attempt, Cost
 from frenemy.risks.estimate import Estimate
-from frenemy.risks.result import Attempt, Audit, Caveat, Cost, Curve, Measurement, Picture
+from frenemy.risks.result import Audit, Caveat, Curve, Measurement, Picture
 
 
 def same(left: Any, right: Any) -> bool:

@@ -210,7 +210,7 @@ def test_without_gradients_scores_are_left() -> None:
     ]
     for effort, queries in {"quick": 200, "standard": 1000, "thorough": 5000}.items():
         assert attacks(planned(effort=effort).seeing(Access.SCORES, threat, {})) == [Square(queries=queries)]
-    with pytest.raises(UsageError, match=r"needs no more than scores, .* got PGD.*; choose one of .*square"):
+    with pytest.raises(UsageError, match=r"needs no gradient, .* got PGD.*; choose one of .*square"):
         planned("pgd").seeing(Access.SCORES, threat, {})
     sphere = planned(threat="sphere-l2:1").seeing(Access.SCORES, parse("sphere-l2:1"), {})
     assert attacks(sphere) == [*[PGD(steps=50)] * 2, APGD(steps=50)]

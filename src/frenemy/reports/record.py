@@ -24,7 +24,6 @@ __all__ = ["FORMAT", "load", "records", "results", "save"]
 
 FORMAT = 4
 """Version of audit.json; a file of another version is refused."""
-
 _FILES = ("examples.npz", "pictures.npz")
 _AUDIT = {k: hint for k, hint in get_type_hints(Audit).items() if k not in ("examples", "pictures")}
 _PICTURE = {k: hint for k, hint in get_type_hints(Picture).items() if k not in ("clean", "perturbed")}

@@ -91,8 +91,9 @@ class Plan:
             more = tuple(s for s in found if s.access.rank > access.rank)
             left[wish] = tuple(s for s in found if s.access.rank <= access.rank)
             if self.effort is None and not left[wish]:
+                least = f"more than {access.value}" if asked else "gradient"
                 raise UsageError(
-                    f"expected an attack that needs no {'more than ' + access.value if asked else 'gradient'}, since no "
+                    f"expected an attack that needs no {least}, since no "
                     f"{'more is shown' if asked else 'gradient flows from the answers to the input'}, got "
                     f"{', '.join(s.name for s in more)}; choose one of {', '.join(_seen_by(access, threat))}"
                 )

@@ -45,7 +45,7 @@ class Bandits:
         tile: side of the squares of a picture in which the prior is constant, at least 1; a flat row has none.
         probe: `eta` as a share of eps; above 0.
         explore: `delta`, above 0.
-        rate: how fast the prior moves for Linf, above 0; a thousandth of it for L2.
+        rate: how fast the prior moves for Linf, above 0; a tenth of it for L2.
         step_size: step of the input as a share of eps; above 0.
         early_stop: a row leaves at its first success inside the threat.
         batch_size: the most rows in one forward; None is 1024. Results do not depend on it.
@@ -73,7 +73,7 @@ class Bandits:
     tile: int = 4
     probe: float = 0.1
     explore: float = 1.0
-    rate: float = 100.0
+    rate: float = 1.0
     step_size: float = 0.1
     early_stop: bool = True
     batch_size: int | None = None
@@ -90,7 +90,7 @@ class Bandits:
             " counts two",
             "probes scale with eps",
             "the slope is divided by the size of the losses, so that the rate does not depend on the scale of the"
-            " logits",
+            " logits; with the paper's 100 the prior would be at its ends after one step",
         ),
         access=Access.SCORES,
         reach=0.3,
@@ -133,7 +133,7 @@ class Bandits:
                 prior = (up - down) / (up + down)
                 way = grid.spread(prior[None])[0].sign()
             else:
-                prior = prior + self.rate / 1000 * slope
+                prior = prior + self.rate / 10 * slope
                 way = grid.spread(prior[None])[0]
                 way = way / way.norm().clamp(min=_TINY)
             x = site.within(x + self.step_size * site.eps * way)

@@ -8,6 +8,7 @@ Peers that are not installed are left out. The floor is the model's forward on a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import time
@@ -23,16 +24,20 @@ import frenemy
 from frenemy.attacks.attack import Books
 from frenemy.catalog import find
 from frenemy.models.build import build
+from frenemy.risks.named import asked
 
-OWN = {
-    "hopskipjump": (1000, 2400, 4000),
-    "signopt": (1000, 2400, 4000),
-    "svmopt": (1000, 2400, 4000),
-    "opt": (1000, 2400, 4000),
-    "boundary": (1000, 2400, 4000),
-    "guessingsmart": (1000, 2400, 4000),
-    "geoda": (1000, 2400, 4000),
-}
+OWN = (
+    "hopskipjump",
+    "hopskipjump(cloud=100,memory=0)",
+    "signopt",
+    "signopt(directions=200,tries=100,beta=0.001,memory=0)",
+    "svmopt",
+    "opt",
+    "boundary",
+    "guessingsmart",
+    "geoda",
+)
+"""Ours, as they come; and with the settings of their papers."""
 
 
 class Spent(Exception):
@@ -129,9 +134,8 @@ def peer(
         np.random.seed(place)  # noqa: NPY002
         watch = Watch(model, x[place : place + 1], int(y[place]), marks)
         try:
-            run(watch, x[place : place + 1])
-        except Spent:
-            pass
+            with contextlib.suppress(Spent):
+                run(watch, x[place : place + 1])
         except ImportError:
             return None
         rows += watch.rows
@@ -141,7 +145,7 @@ def peer(
 
 def own(name: str, model: nn.Module, batch: frenemy.Batch, marks: tuple[int, ...]) -> Any:
     """Let one of ours search all points at once; read its distances at the marks."""
-    attack = find("attacks", name).load()(queries=marks[-1], batch_size=256)
+    attack = asked(name)[0].having({"queries": marks[-1], "batch_size": 256}).attack
     began = time.process_time()
     found = attack(
         model, batch, threat=frenemy.L2(1000.0), objective=frenemy.Untargeted(), key=frenemy.Key(0)
@@ -191,7 +195,11 @@ def main() -> None:
     with torch.no_grad():
         right = (model(whole.x).argmax(1) == whole.y).nonzero().flatten()[: options.points]
     batch, marks = whole.rows(right), tuple(map(int, options.marks.split(",")))
-    found = {"threads": torch.get_num_threads(), "points": len(batch), "model": Path(options.model).name}
+    found: dict[str, Any] = {
+        "threads": torch.get_num_threads(),
+        "points": len(batch),
+        "model": Path(options.model).name,
+    }
     found["floor"] = base = round(1e6 * floor(model, batch.x, 20000), 1)
     print(f"floor: {base} us of CPU a row", flush=True)
     ddn = find("attacks", "ddn").load()()(

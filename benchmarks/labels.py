@@ -153,6 +153,7 @@ def own(name: str, model: nn.Module, batch: frenemy.Batch, marks: tuple[int, ...
     seconds = (time.process_time() - began) / int(found.queries.sum())
     places = Books.marks(marks[-1])
     columns = [max(k for k, place in enumerate(places) if place <= mark) for mark in marks]
+    assert found.books is not None
     return _line(found.books.trace[:, columns].numpy(), marks, seconds)
 
 

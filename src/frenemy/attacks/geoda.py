@@ -38,15 +38,13 @@ _TINY: Final = 1e-30
 @final
 @dataclass(frozen=True, slots=True)
 class GeoDA:
-    r"""Take the border for a plane: estimate its normal at a point of it, and go from the input along that to the
-    border.
+    r"""Take the border for a plane: estimate its normal at a point of it, and go along that from the input.
 
     $$ \hat w = \sum_b \phi_b u_b, \quad x_{t+1} = x + \hat r \, v, \quad
        v = \hat w / |\hat w| \text{ for L2}, \operatorname{sign}(\hat w) \text{ for Linf} $$
 
     with `phi_b` in {-1, 1} whether `x_t + sigma * u_b` succeeds and `r` the least distance at which `x + r v` does.
-    Later
-    clouds are larger.
+    Later clouds are larger.
 
     Args:
         queries: the most rows the model is asked about for one example, its clean input included; at least 1. Never

@@ -96,9 +96,8 @@ class HopSkipJump:
             "1000 and 2400 queries on MNIST came out some 8 % less than with the paper's 100 and 0",
             "each example walks by its own slope and step; Foolbox normalises slopes over the batch and makes all "
             "examples wait for the slowest line search, which is where it loses",
-            "the cloud's radius is the distance over the number of features, as in the paper, but a thousandth of"
-            " it at "
-            "least, and bisection stops at 2^-18 of the way: what is finer is lost in float32",
+            "the cloud's radius is the distance over the number of features, as in the paper, but a thousandth of it "
+            "at least, and bisection stops at 2^-18 of the way: what is finer is lost in float32",
             "the slope is made of the changes that are left after the cut at the box, as in the released code",
             "without a box to draw uniformly from, the first success is looked for in ever wider normal clouds",
         ),

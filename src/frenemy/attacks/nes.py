@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar, final
+from itertools import count
+from typing import ClassVar, Final, final
 
 import torch
 from torch import Tensor
 
 from frenemy.attacks.asking import Asking
 from frenemy.attacks.attack import Found, Phase, admit
-from frenemy.attacks.climbing import climbing
 from frenemy.attacks.site import Site
 from frenemy.attacks.walk import Leg, Walk
 from frenemy.card import Access, Card
@@ -22,6 +23,10 @@ from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 
 __all__ = ["NES"]
+
+_PATIENCE: Final = 5
+"""Steps in a row that find no higher loss before they are halved."""
+_TINY: Final = 1e-30
 
 
 @final
@@ -105,7 +110,16 @@ class NES:
         return asking(model, batch, threat=threat, objective=objective, key=key, walk=self._walk)
 
     def _walk(self, site: Site) -> Walk:
-        return climbing(site, self._slope, self.step_size, self.momentum)
+        x, slope, height, failed = site.x, torch.zeros_like(site.x), -math.inf, 0
+        size = self.step_size * site.eps
+        for step in count(1):
+            slope = self.momentum * slope + (yield from self._slope(site, x, step))
+            way = slope.sign() if site.order == math.inf else slope / slope.norm().clamp(min=_TINY)
+            x = site.within(x + size * way)
+            loss = float((yield Phase.STEP, x[None]).loss)
+            height, failed = max(height, loss), 0 if loss > height else failed + 1
+            if failed == _PATIENCE:
+                size, failed = size / 2, 0
 
     def _slope(self, site: Site, x: Tensor, step: int) -> Leg[Tensor]:
         noise = site.noise(f"slope {step}", self.pairs)

@@ -71,8 +71,6 @@ class RandomSearch:
         title="The convergence of the random search method in the extremal control of a many parameter system",
         year=1963,
         venue="Automation and Remote Control",
-        link="",
-        place="",
         deviations=("step lengths adapt, and steps are brought back into the set",),
         access=Access.SCORES,
         reach=0.3,

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, final
 
 import torch
-from torch import Tensor
 
 from frenemy.attacks.asking import Asking
 from frenemy.attacks.attack import Found, Phase, admit
+from frenemy.attacks.ray import nearer
 from frenemy.attacks.site import Site
-from frenemy.attacks.walk import Leg, Walk
+from frenemy.attacks.walk import Walk
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
 from frenemy.models.model import Model
@@ -23,14 +23,13 @@ __all__ = ["RayS"]
 
 _FAR: Final = 64.0
 _GAIN: Final = 1e-4
-"""How much nearer a flip must come, and how finely the border is searched, as a share of the distance."""
+"""How much nearer a flip must come, as a share of the distance."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class RayS:
-    r"""Flip the direction of blocks of coordinates, ever smaller ones, and keep each flip with which the border is
-    nearer.
+    r"""Flip the direction of ever smaller blocks of coordinates, and keep each flip with which the border is nearer.
 
     $$ g(v) = \min \{\lambda : x + \lambda v \text{ succeeds}\}, \quad v \in \{-1, 1\}^d $$
 
@@ -77,7 +76,8 @@ class RayS:
             "without a box, the first questions are asked at 64 times the largest coordinate",
             "after blocks of one coordinate it begins again with halves, as the released code does, until nothing"
             " changes",
-            "a flip must bring the border a ten-thousandth nearer; the paper searches to 1e-3",
+            "a flip must bring the border a ten-thousandth nearer, and from there it is searched in growing strides, "
+            "then by halves; the paper halves the whole way, to 1e-3",
         ),
         access=Access.LABELS,
         nearest=1.02,
@@ -105,20 +105,10 @@ class RayS:
                     trial[begin : begin + size] *= -1
                 first = False
                 at = far * (1 - _GAIN) if reached else far
-                if bool(
-                    (yield Phase.STEP if reached else Phase.START, (site.x + at * trial)[None]).won.all()
-                ):
+                phase = Phase.STEP if reached else Phase.START
+                if bool((yield phase, (site.x + at * trial)[None]).won.all()):
                     way, reached, changed = trial, True, True
-                    far = yield from self._border(site, way, at)
+                    far = (yield from nearer(site, site.x + at * way)).far
             if size == 1 and not changed:
                 return
             level, changed = (0, False) if size == 1 else (level + 1, changed)
-
-    def _border(self, site: Site, way: Tensor, high: float) -> Leg[float]:
-        """Halve the way to a success until the border is known to a ten-thousandth."""
-        low = 0.0
-        while high - low > _GAIN * high:
-            middle = (low + high) / 2
-            won = (yield Phase.BORDER, (site.x + middle * way)[None]).won
-            low, high = (low, middle) if bool(won.all()) else (middle, high)
-        return high

@@ -97,7 +97,7 @@ class ZOO:
             "the paper's logarithm of probabilities is the objective's loss here: the margin of logits, or of "
             "log-probabilities",
             "its space of smaller pictures is made of low frequencies; AutoZOOM's autoencoder is left out",
-            "the probes are 1 % of the box; the paper's 0.01 % is lost in float32",
+            "the probes are 1 % of the box, the paper's 0.01 %: differences of float32 logits need room",
         ),
         access=Access.SCORES,
         threats=("l2",),

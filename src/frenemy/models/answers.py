@@ -34,8 +34,8 @@ class Answers(nn.Module):
             numbers of shape `(batch, classes)` with at least 2 classes.
 
     A model that calls `sys.exit` raises RuntimeError instead. Where `soft` is set, the model gives probabilities and
-    their logarithm is passed on: logits, up to a constant, as long as none is rounded to 0. No more
-    of its answers is shown than `access` says.
+    their logarithm is passed on: logits, up to a constant, as long as none is rounded to 0. No
+    more of its answers is passed on than `access` says.
 
     Cost: one copy of the input a call.
     """
@@ -60,13 +60,13 @@ class Answers(nn.Module):
         return list(self._notes)
 
     @property
-    def labels_only(self) -> bool:
-        """Whether no more than labels is seen of the answers, as 1 at the label and 0 elsewhere."""
-        return Access.LABELS in (self.access, getattr(self.model, "access", None))
+    def shown(self) -> Access:
+        """The most that is seen of the answers: no more than `access`, nor than the model says that it gives."""
+        return min(self.access, getattr(self.model, "access", Access.GRADIENTS), key=lambda seen: seen.rank)
 
     def soften(self, answers: Tensor) -> None:
         """Take the logarithm of what the model gives from now on, if some answers look like probabilities."""
-        self.soft = not self.labels_only and like_probabilities(answers)
+        self.soft = self.shown is not Access.LABELS and like_probabilities(answers)
 
     def note(self, sentence: str) -> None:
         """Add a sentence to the notes, once."""

@@ -76,13 +76,11 @@ class Endpoint:
     def __call__(self, rows: NDArray[np.float32]) -> NDArray[Any]:
         """Ask about the rows that were not asked about before; give one answer for each."""
         keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
-        new = list(
-            {key: place for place, key in reversed(list(enumerate(keys))) if key not in self._known}.values()
-        )
         found = {key: self._known[key] for key in keys if key in self._known}
-        for first in range(0, len(new), self.rows):
-            part = sorted(new)[first : first + self.rows]
-            for place, answer in zip(part, self._asked(rows[part])):
+        first_seen = {key: place for place, key in reversed(list(enumerate(keys))) if key not in found}
+        new = sorted(first_seen.values())
+        for part in (new[begin : begin + self.rows] for begin in range(0, len(new), self.rows)):
+            for place, answer in zip(part, self._asked(rows[part]), strict=True):
                 found[keys[place]] = self._known[keys[place]] = answer
         while len(self._known) > _CACHED:
             self._known.popitem(last=False)
@@ -162,10 +160,13 @@ def endpoint(address: str, names: Sequence[object], shape: tuple[int, ...], **se
         settings: as for `Endpoint`.
 
     Raises:
-        ModelError, GoneError: as for `Endpoint`.
+        ModelError: as for `Endpoint`, or nobody answers.
     """
     asked = Endpoint(address, **settings)
-    asked(np.zeros((1, *shape), dtype=np.float32))
+    try:
+        asked(np.zeros((1, *shape), dtype=np.float32))
+    except GoneError as error:
+        raise ModelError(str(error)) from error
     return Predictor(asked, asked.kind, names, flat=False)
 
 

@@ -22,7 +22,7 @@ from frenemy.risks.inquiry import Inquiry, Progress
 from frenemy.risks.judge import Judge
 from frenemy.risks.plan import plan
 from frenemy.risks.pool import OBJECTIVES
-from frenemy.risks.question import access_named, likely, native, question
+from frenemy.risks.question import access_named, likely, question
 from frenemy.risks.result import Audit
 from frenemy.risks.search import Search
 from frenemy.risks.wishes import wish_named
@@ -71,7 +71,8 @@ def audit(
     | `standard` | PGD, 50 steps | APGD on the margin, 50 steps; DeepFool; Square, 200 queries |
     | `thorough` | PGD, 100 steps, 5 restarts | AutoAttack |
 
-    PGD on cross-entropy, then on the margin. A model without gradients is searched by Square alone.
+    PGD on cross-entropy, then on the margin. A model without gradients is searched by Square alone, one that shows
+    labels alone by HopSkipJump, RayS (Linf) and Sign-OPT.
 
     Args:
         model: gives logits; any `torch.nn.Module` or callable. It is looked at in evaluation mode and left as it was.
@@ -84,10 +85,9 @@ def audit(
         effort: `quick`, `standard` or `thorough`; without effect where attacks are given.
         losses: what is climbed: some of `ce`, `margin`, `dlr`, `kl`; cross-entropy, then the margin, by default.
         steps, step_size, restarts, queries: for every named attack that has such a setting and was not given its own;
-            the step
-            is a share of eps.
+            the step is a share of eps.
         access: what the searches see of the model: `gradients`, `scores` or `labels`; where an effort's attacks need
-            more, others come instead, and attacks by labels start from other examples of the data where that helps.
+            more, others come instead. Attacks by labels start from other examples of the data where that helps.
         curve: points of the accuracy curves from 0 to twice eps; 0 draws none.
         curve_examples: the curves are drawn from the first so many examples.
         seed: root of all randomness; the same seed gives the same numbers, whatever the batch size.
@@ -127,7 +127,8 @@ def audit(
     eps = _size(threat)
     given = {"steps": steps, "step_size": step_size, "restarts": restarts, "queries": queries}
     given = {word: value for word, value in given.items() if value is not None}
-    shown = access_named(access)
+    answering.access = wanted = access_named(access)
+    shown = answering.shown
     searches = plan(
         attacks,
         effort,
@@ -138,17 +139,19 @@ def audit(
         tuple(examples.x.shape[1:]),
         len(examples.classes),
         shown,
+        chosen=shown is wanted,
     )
     check_limit(time_limit)
-    answering.limit, answering.soft, answering.access = time_limit, False, shown
+    answering.limit, answering.soft = time_limit, False
     if isinstance(answering.model, nn.Module) and any(
         module.training for module in answering.model.modules()
     ):
         answering.note("The model was in training mode; it was judged in evaluation mode and put back.")
-    others = likely(examples) if shown is Access.LABELS else None
-    judge = Judge(answering, fast=fast, precision=precision, batch_size=batch_size, others=others)
+    judge = Judge(answering, fast=fast, precision=precision, batch_size=batch_size)
     if shown is Access.GRADIENTS and not judge.sloped(examples.batch(slice(0, 1), asks.device)):
-        searches = searches.seeing(native(answering.model), threat, given)
+        searches = searches.seeing(Access.SCORES, threat, given)
+    if searches.starts:
+        judge.others = likely(examples)
     settings: dict[str, Any] = asks.identity() | {
         "threat": spell(threat) if hasattr(threat, "count") else f"{spell(threat)}:{eps:g}",
         "objectives": list(wishes),
@@ -157,7 +160,7 @@ def audit(
         "curve": curve,
         "curve_examples": curve_examples,
         "seed": seed,
-        "access": shown.value,
+        "access": wanted.value,
         "precision": precision,
         "fast": fast,
     }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frenemy.attacks.slope import slope
+from frenemy.card import Access
 from frenemy.data.batch import Batch
 from frenemy.ledger import Arrays
 from frenemy.models.model import Model
@@ -90,11 +91,9 @@ def about_noise(
                 fix,
             )
         )
-    if inquiry.judge.model.labels_only:
-        return [
-            *findings,
-            Finding("unstable answers", "Labels alone have no margin that could change.", "not run"),
-        ]
+    if inquiry.judge.model.shown is Access.LABELS:
+        seen = "Labels alone have no margin that could change."
+        return [*findings, Finding("unstable answers", seen, "not run")]
     before = Margin()(around.clean, around.labels)
     after = torch.stack([Margin()(part, around.labels) for part in around.logits])
     ratio = ((after - before).abs() / before.abs().clamp(min=1e-12)).clamp(max=1)

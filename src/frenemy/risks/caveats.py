@@ -34,16 +34,16 @@ def about_plan(plan: Plan, classes: int) -> list[Finding]:
         )
         found.append(Finding("left out", seen, "note"))
     idle = dict.fromkeys(search.name for searches in (plan.idle or {}).values() for search in searches)
-    if idle and plan.veiled:
+    if idle and plan.chosen:
         seen = (
-            f"Searches were to see {plan.veiled} alone, so {', '.join(idle)} were not run. Whoever sees more may find "
-            "more: A is what this perturber leaves, not what every one does."
+            f"Searches were to see {plan.seen.value} alone, so {', '.join(idle)} were not run. Whoever sees more may "
+            "find more: A is what this perturber leaves, not what every one does."
         )
         found.append(Finding("left out", seen, "note"))
     elif idle:
         seen = (
             f"No gradient flows from the model's answers to its input, so {', '.join(idle)} could not be run. The "
-            "numbers are those of attacks that see scores only, which find less: A may be too high."
+            f"numbers are those of attacks that see {plan.seen.value} only, which find less: A may be too high."
         )
         fix = (
             "If a step without a gradient stands before a network, wrap it in `frenemy.models.bpda.BPDA`; else give "

@@ -50,17 +50,19 @@ class Judge:
             on the model itself is searched for again, on the model itself in the end: points of least distance lie so
             near the border that the last bit decides.
         batch_size: the most rows in one forward.
-        others: examples from which searches by labels may start.
+
+    Attributes:
+        others: examples from which searches by labels may start, where there are some.
     """
 
-    def __init__(
-        self, model: Answers, *, fast: bool, precision: str, batch_size: int, others: Others | None = None
-    ) -> None:
+    others: Others | None = None
+
+    def __init__(self, model: Answers, *, fast: bool, precision: str, batch_size: int) -> None:
         self.model = model
         lowered: list[Model] = [Lowered(model)] if precision == "bfloat16" else []
         self.ways: list[Model] = [*lowered, *([Fast(model)] if fast else []), model]
         """How the model is searched: the quick way first; what it claims falsely is searched again the next way."""
-        self.batch_size, self.others = batch_size, others
+        self.batch_size = batch_size
         self.errors: list[str] = []
 
     def sloped(self, batch: Batch) -> bool:

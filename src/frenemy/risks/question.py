@@ -19,11 +19,13 @@ from frenemy.models.still import still
 from frenemy.threats.spec import parse
 from frenemy.threats.threat import Threat
 
-__all__ = ["Question", "access_named", "likely", "native", "question"]
+__all__ = ["Question", "access_named", "likely", "question"]
 
 _FEW: Final = 16
 _OTHERS: Final = 2000
 """Examples, at most, from which searches by labels may start."""
+_ROOM: Final = 2**26
+"""Numbers, at most, that these may hold: a quarter of a GiB."""
 
 
 @final
@@ -79,6 +81,7 @@ def question(model: Model, data: Examples | str, threat: Threat | str, name: str
     examples = load(data) if isinstance(data, str) else data
     around = parse(threat, low=examples.low, high=examples.high) if isinstance(threat, str) else threat
     answering = model if isinstance(model, Answers) else Answers(model)
+    answering.access = Access.GRADIENTS
     return Question(answering, name or type(answering.model).__name__, examples, around, device_of(answering))
 
 
@@ -94,14 +97,9 @@ def access_named(word: str) -> Access:
     return known[word]
 
 
-def native(model: object) -> Access:
-    """What a model without gradients gives: scores, unless it says that it gives labels."""
-    access = getattr(model, "access", Access.SCORES)
-    return access if access in (Access.SCORES, Access.LABELS) else Access.SCORES
-
-
 def likely(examples: Examples) -> Others:
     """The first examples, as points from which a search by labels may start."""
-    batch = examples.batch(slice(0, _OTHERS))
+    features = max(1, examples.x[:1].numel())
+    batch = examples.batch(slice(0, min(_OTHERS, max(1, _ROOM // features))))
     sound = batch.x.flatten(1).isfinite().all(1)
     return Others(batch.x[sound], batch.y[sound])

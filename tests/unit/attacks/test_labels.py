@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Generator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.fft import dctn
 from scipy.optimize import minimize
 from tests.oracles import linear_net
 from torch import Tensor
@@ -132,8 +134,6 @@ def test_smooth_noise_has_low_frequencies_only_and_unit_variance() -> None:
     noise = smooth(here, "wave", 400, 0.5)
     assert noise.shape == (400, 240)
     assert float(noise.square().mean()) == pytest.approx(1.0, abs=0.05)
-    from scipy.fft import dctn
-
     spectrum = dctn(noise.reshape(400, 2, 12, 10).numpy(), axes=(2, 3), norm="ortho")
     assert np.abs(spectrum[:, :, 6:]).max() < 1e-9
     assert np.abs(spectrum[:, :, :, 5:]).max() < 1e-9
@@ -149,8 +149,6 @@ def shy(x: Tensor) -> Tensor:
 
 @named
 def test_given_examples_lead_where_random_points_do_not(attack: Attack) -> None:
-    import dataclasses
-
     batch = Batch(
         Key(0).uniform(torch.arange(3), (12,), torch.float64) * 0.8, torch.ones(3).long(), torch.arange(3)
     )
@@ -170,8 +168,6 @@ def test_given_examples_lead_where_random_points_do_not(attack: Attack) -> None:
 
 @named
 def test_a_budget_below_the_first_search_is_kept_and_said(attack: Attack) -> None:
-    import dataclasses
-
     batch = Batch(torch.full((2, 12), 0.5, dtype=torch.float64), torch.zeros(2).long(), torch.arange(2))
     for queries in (1, 2, 5):
         small = dataclasses.replace(attack, queries=queries)  # type: ignore[type-var]

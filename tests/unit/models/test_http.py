@@ -2,72 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.served import Fault, Server, served
 
 from frenemy.errors import GoneError, ModelError
 from frenemy.models.http import Endpoint, endpoint
 
 pytest.importorskip("httpx")
-Fault = Callable[["Server", BaseHTTPRequestHandler, list[Any]], bool]
-
-
-class Server:
-    """Answers the sum of each row as a score; `fault` may do something else first, and says whether it did."""
-
-    def __init__(self) -> None:
-        self.requests: list[int] = []
-        self.rows = 0
-        self.fault: Fault = lambda server, handler, rows: False
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["inputs"]
-                outer.requests.append(len(rows))
-                outer.rows += len(rows)
-                if not outer.fault(outer, self, rows):
-                    outer.reply(self, {"scores": [[0.0, float(np.sum(row))] for row in rows]})
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.inner = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.inner.handle_error = lambda *args: None  # type: ignore[method-assign]
-        self.address = f"http://127.0.0.1:{self.inner.server_address[1]}/predict"
-
-    def reply(
-        self,
-        handler: BaseHTTPRequestHandler,
-        told: Any,
-        status: int = 200,
-        headers: dict[str, str] | None = None,
-    ) -> None:
-        body = told if isinstance(told, bytes) else json.dumps(told).encode()
-        handler.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(body)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    thread = threading.Thread(target=made.inner.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield made
-    made.inner.shutdown()
-    made.inner.server_close()
-    thread.join()
+server = pytest.fixture(served)
 
 
 def rows(count: int, start: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:

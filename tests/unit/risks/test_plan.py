@@ -25,8 +25,9 @@ from frenemy.card import Access, Card
 from frenemy.catalog import catalog
 from frenemy.errors import UsageError
 from frenemy.objectives.surrogates import SURROGATES, Margin
+from frenemy.risks.efforts import EFFORTS
 from frenemy.risks.named import asked
-from frenemy.risks.plan import EFFORTS, Plan, plan
+from frenemy.risks.plan import Plan, plan
 from frenemy.risks.search import Search, able, chooses, spelled
 from frenemy.threats.spec import parse
 
@@ -210,7 +211,10 @@ def test_without_gradients_scores_are_left() -> None:
     ]
     for effort, queries in {"quick": 200, "standard": 1000, "thorough": 5000}.items():
         assert attacks(planned(effort=effort).seeing(Access.SCORES, threat, {})) == [Square(queries=queries)]
-    with pytest.raises(UsageError, match=r"needs no gradient, .* got PGD.*; choose one of .*square"):
+    with pytest.raises(
+        UsageError,
+        match=r"needs no gradient, .* to be had from this model, got PGD.*; choose one of .*square",
+    ):
         planned("pgd").seeing(Access.SCORES, threat, {})
     sphere = planned(threat="sphere-l2:1").seeing(Access.SCORES, parse("sphere-l2:1"), {})
     assert attacks(sphere) == [*[PGD(steps=50)] * 2, APGD(steps=50)]

@@ -85,9 +85,9 @@ class SignOPT:
         nearest=1.1,
         threats=("l2", "linf"),
         deviations=(
-            "100 directions, 10 tries, beta 0.0003, and half of the last estimate stays in the next: median L2 on a LeNet "
-            "of MNIST after 1000, 2400 and 4000 queries 2.84, 2.00, 1.92 against 3.47, 2.10, 1.99 with the paper's 200, "
-            "100, 0.001 and 0",
+            "100 directions, 10 tries, beta 0.0003, and half of the last estimate stays in the next: median L2 "
+            "on a LeNet of MNIST after 1000, 2400 and 4000 queries 2.84, 2.00, 1.92 against 3.47, 2.10, 1.99 with the "
+            "paper's 200, 100, 0.001 and 0",
             "directions are drawn again where the box cuts them, by making up for it in the other coordinates, and the "
             "estimate is made of what is left; the released code cuts its questions, not what it returns or measures",
             "a first direction is searched to its border only if a question at the best distance so far succeeds, and "

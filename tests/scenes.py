@@ -26,6 +26,7 @@ from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 
 __all__ = [
+    "ASKING",
     "ATTACKS",
     "BALLS",
     "ENSEMBLES",
@@ -78,11 +79,15 @@ PAIRS: Final = tuple(
     if not ({"attack", "attacks"} & part.__dataclass_fields__.keys() and kind.startswith(_PREFIX))
 )
 """Every attack with every threat that its card says it searches; attacks on attacks with the balls alone."""
+ASKING: Final = tuple(name for name, part in ATTACKS.items() if part.card.access is not Access.GRADIENTS)
+"""Attacks that see scores or labels alone."""
+_HEAVY: Final = {name: kind for name, kind in PAIRS if name in ASKING or _wraps(name)}
 TURNS: Final = tuple(
-    pytest.param(name, kind, marks=pytest.mark.slow) if _wraps(name) and kind != BALLS[-1] else (name, kind)
+    pytest.param(name, kind, marks=pytest.mark.slow) if kind != _HEAVY.get(name, kind) else (name, kind)
     for name, kind in PAIRS
 )
-"""The same for the tests: attacks on attacks take long, and wait for the long tests on all balls but one."""
+"""The same for the tests. Attacks on attacks and those that only ask take long: on all their threats but the last
+they wait for the long tests."""
 ENSEMBLES: Final = tuple(name for name, part in ATTACKS.items() if hasattr(part, "parts"))
 """Attacks that run others in turn, some of which need no gradient."""
 GRADIENTS: Final = tuple(

@@ -56,7 +56,7 @@ def test_an_estimator_without_probabilities_gives_scores_or_labels() -> None:
     assert labelled is not None
     assert labelled.access is Access.LABELS
     assert labelled(torch.tensor([[1.0], [-1.0]])).tolist() == [[0.0, 1.0], [1.0, 0.0]]
-    assert Answers(labelled).labels_only
+    assert Answers(labelled).shown is Access.LABELS
     assert estimator(torch.nn.Linear(2, 2)) is None
     assert estimator(lambda rows: rows) is None
 

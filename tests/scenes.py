@@ -44,6 +44,7 @@ __all__ = [
     "kind_of",
     "labelled",
     "made",
+    "name_of",
     "size_of",
     "taken",
 ]
@@ -108,6 +109,11 @@ WISHES: Final[tuple[Objective, ...]] = (
 def kind_of(turn: Any) -> str:
     """The threat of one of `TURNS`."""
     return str((turn.values if hasattr(turn, "values") else turn)[1])
+
+
+def name_of(turn: Any) -> str:
+    """The attack of one of `TURNS`."""
+    return str((turn.values if hasattr(turn, "values") else turn)[0])
 
 
 def made(name: str, **wanted: Any) -> Attack:

@@ -6,7 +6,6 @@ The file names no attack and no norm.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -22,16 +21,14 @@ from tests.scenes import (
     around,
     batch_of,
     columns,
-    joined,
     kind_of,
     labelled,
     made,
     size_of,
-    taken,
 )
 from torch import Tensor
 
-from frenemy.attacks.attack import Found, Status
+from frenemy.attacks.attack import Status
 from frenemy.card import Access
 from frenemy.data.batch import Batch
 from frenemy.models.counted import Counted
@@ -50,18 +47,6 @@ balls = pytest.mark.parametrize(("name", "kind"), [turn for turn in TURNS if kin
 def name_of(wish: Objective) -> str:
     """The surrogate's name; a divergence from the clean answer is flat at the clean input."""
     return type(getattr(wish, "surrogate", None)).__name__
-
-
-def same(a: Found, b: Found) -> None:
-    """The same verdicts, and the same points up to rounding."""
-    for word in ("success", "status", "step", "flat"):
-        assert torch.equal(getattr(a, word), getattr(b, word)), word
-    torch.testing.assert_close(a.loss, b.loss, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(a.x, b.x, rtol=0, atol=1e-6)
-    if a.books and b.books:
-        assert torch.equal(a.books.phases, b.books.phases)
-        assert torch.equal(a.books.unsafe, b.books.unsafe)
-        torch.testing.assert_close(a.books.trace, b.books.trace, rtol=0, atol=1e-6)
 
 
 @pairs
@@ -127,52 +112,6 @@ def test_the_point_is_in_the_set_and_the_report_is_true(
             assert not found.x.requires_grad
             assert name_of(wish) == "KL" or not found.flat.any()
     assert all(torch.equal(a, b) for a, b in zip(before, (batch.x, batch.y, batch.index)))
-
-
-@pairs
-@pytest.mark.parametrize(("early_stop", "random_start"), [(True, True), (False, True), (False, False)])
-def test_alone_is_as_in_company(name: str, kind: str, early_stop: bool, random_start: bool) -> None:
-    model, wish = net(5, 3, Key(4)), Untargeted(Margin())
-    batch = labelled(batch_of((5,), 20), model)
-    threat = around(kind, size_of(kind, 5))
-    settings: dict[str, Any] = {
-        "steps": 4,
-        "restarts": 2,
-        "early_stop": early_stop,
-        "random_start": random_start,
-    }
-
-    def run(part: Batch, size: int | None) -> Found:
-        attack = made(name, batch_size=size, **settings)
-        return attack(model, part, threat=threat, objective=wish, key=Key(6))
-
-    whole = run(batch, None)
-    for size in (1, 7, 12, 64):
-        same(run(batch, size), whole)
-    same(joined([run(batch.rows(slice(n, n + 1)), None) for n in range(8)]), taken(whole, slice(8)))
-    order = Key(8).permutation(20)
-    mixed = run(batch.rows(order), 4)
-    same(mixed, taken(whole, order))
-    assert int((whole.status == Status.FOUND).sum()) > 0
-    other = made(name, **{**settings, "early_stop": not early_stop})(
-        model, batch, threat=threat, objective=wish, key=Key(6)
-    )
-    assert torch.equal(other.success, whole.success)
-
-
-@pairs
-def test_each_row_may_have_its_own_size(name: str, kind: str) -> None:
-    model = net(5, 3, Key(4))
-    batch = labelled(batch_of((5,), 12), model)
-    sizes = torch.linspace(0.1, 1, 4).double() * size_of(kind, 5)
-    attack = made(name, steps=5)
-
-    def run(part: Batch, eps: float | Tensor) -> Found:
-        return attack(model, part, threat=around(kind, eps), objective=Untargeted(), key=Key(6))
-
-    whole = run(batch, sizes.repeat(3))
-    for place, size in enumerate(sizes.tolist()):
-        same(run(batch.rows(slice(place, None, 4)), size), taken(whole, slice(place, None, 4)))
 
 
 @balls

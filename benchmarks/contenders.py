@@ -25,6 +25,9 @@ from frenemy.models.fast import Fast
 from frenemy.models.mlp import MLP
 from frenemy.models.resnets import ResNet18
 from frenemy.training.fit import fit
+from frenemy.training.pgdat import PGDAT
+from frenemy.training.regime import Regime
+from frenemy.training.standard import Standard
 
 MODELS: Final[dict[str, tuple[str, int, int]]] = {
     "mlp, full run": ("MLP", 500, 40),
@@ -95,8 +98,8 @@ def _trained(kind: str, train: Examples) -> nn.Module:
         model.load_state_dict(torch.load(file, weights_only=True))
         return model.eval()
     epochs = {"MLP": 10, "LeNet": 5, "ResNet18": 1}[kind.split()[0]]
-    attack = PGD(steps=10, step_size=0.25, early_stop=False) if "PGD" in kind else None
-    fit(model, train, key=Key(0), epochs=epochs, attack=attack, threat=Linf(0.1) if attack else None)
+    recipe = PGDAT() if "PGD" in kind else Standard()
+    fit(recipe, model, train, key=Key(0), threat=Linf(0.1), regime=Regime(epochs=epochs))
     file.parent.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), file)
     return model.eval()

@@ -8,13 +8,15 @@ import frenemy
 from frenemy.attacks.attack import Status
 from frenemy.models.build import initialise
 from frenemy.training.fit import fit
+from frenemy.training.regime import Regime
+from frenemy.training.standard import Standard
 
 
 def main() -> None:
     """Look for inputs that make a network answer 3, whatever they show."""
     key = frenemy.Key(0)
     model = initialise(nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)), key)
-    fit(model, frenemy.load("digits", split="train"), key=key, epochs=5, rate=1e-2)
+    fit(Standard(), model, frenemy.load("digits", split="train"), key=key, regime=Regime(epochs=5, rate=1e-2))
     batch = frenemy.load("digits", examples=8).batch()
     attack = frenemy.PGD(steps=20, restarts=2)
     threat = frenemy.L2(1.5)

@@ -8,6 +8,8 @@ from torch import nn
 import frenemy
 from frenemy.models.build import initialise
 from frenemy.training.fit import fit
+from frenemy.training.regime import Regime
+from frenemy.training.standard import Standard
 
 
 def applicants(count: int, key: frenemy.Key) -> frenemy.Examples:
@@ -27,7 +29,7 @@ def main() -> None:
     """Ask how many decisions turn when each number may be off by two per cent of its range."""
     key = frenemy.Key(0)
     model = initialise(nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 2)), key)
-    fit(model, applicants(2000, key.fold("train")), key=key, epochs=8, rate=1e-2)
+    fit(Standard(), model, applicants(2000, key.fold("train")), key=key, regime=Regime(epochs=8, rate=1e-2))
     found = frenemy.audit(model, applicants(300, key.fold("test")), threat="linf:2", steps=20, curve=0)
     for measure in ("accuracy_clean", "accuracy_adversarial", "accuracy_hypocritical", "risk_reversible"):
         print(f"{measure:22} {found[measure]}")

@@ -38,6 +38,8 @@ from frenemy.models.model import Model
 from frenemy.models.resnets import ResNet18
 from frenemy.training.demonstration import demonstration
 from frenemy.training.fit import fit
+from frenemy.training.regime import Regime
+from frenemy.training.standard import Standard
 
 __all__ = ["Piece", "broken", "honest"]
 
@@ -67,11 +69,12 @@ class Piece:
     naive: Callable[[Any], Model] = lambda model: model
 
 
-def trained(model: nn.Module, name: str, epochs: int = 20, **how: Any) -> nn.Module:
+def trained(model: nn.Module, name: str, epochs: int = 20, smoothing: float = 0.0) -> nn.Module:
     """Train on the digits, the same way every time."""
     key = frenemy.Key(0).fold(name)
-    settings = {"batch_size": 64, "rate": 3e-3, **how}
-    return fit(initialise(model, key.fold("weights")), Digits("train")(), key=key, epochs=epochs, **settings)
+    regime = Regime(epochs=epochs, batch_size=64, rate=3e-3)
+    start = initialise(model, key.fold("weights"))
+    return fit(Standard(smoothing), start, Digits("train")(), key=key, regime=regime).model
 
 
 def net(*, winners: float = 0.0, width: int = 128) -> nn.Module:

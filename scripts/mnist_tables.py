@@ -88,6 +88,8 @@ def measure(kind: str, name: str, seed: int, options: argparse.Namespace) -> dic
     from frenemy.models.build import initialise
     from frenemy.models.files import load_state, save
     from frenemy.training.fit import fit
+    from frenemy.training.regime import Regime
+    from frenemy.training.standard import Standard
 
     model = initialise(architecture(name), frenemy.Key(seed).fold("weights")).to(options.device)
     short = name.split(",")[0] + "-released" * ("released" in name)
@@ -96,12 +98,10 @@ def measure(kind: str, name: str, seed: int, options: argparse.Namespace) -> dic
         load_state(model, weights)
     elif kind == "Standard":
         train = frenemy.load("mnist", data_dir=options.data_dir, split="train")
-
-        def told(epoch: int, accuracy: float) -> None:
-            print(f"{name} seed {seed} epoch {epoch}: held out {accuracy:.4f}", flush=True)
-
         key = frenemy.Key(seed).fold("training")
-        fit(model, train, key=key, epochs=EPOCHS, hold_out=1000, progress=told)
+        fitted = fit(Standard(), model, train, key=key, regime=Regime(epochs=EPOCHS, hold_out=1000))
+        for entry in fitted.history:
+            print(f"{name} seed {seed} epoch {entry['epoch']}: held out {entry['clean']:.4f}", flush=True)
         weights.parent.mkdir(parents=True, exist_ok=True)
         save(model, weights, {})
     test = frenemy.load("mnist", data_dir=options.data_dir, examples=options.examples)

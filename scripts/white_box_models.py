@@ -24,8 +24,6 @@ import torch
 from torch import nn
 
 import frenemy
-from frenemy.attacks.fgsm import FGSM
-from frenemy.attacks.pgd import PGD
 from frenemy.data.examples import Examples
 from frenemy.errors import DataError
 from frenemy.models.build import initialise
@@ -33,7 +31,12 @@ from frenemy.models.convnets import LeNet
 from frenemy.models.files import load_state, save
 from frenemy.models.mlp import MLP
 from frenemy.models.resnets import ResNet18
+from frenemy.training.alphamix import AlphaMix
 from frenemy.training.fit import fit
+from frenemy.training.pgdat import PGDAT
+from frenemy.training.recipe import Recipe
+from frenemy.training.regime import Regime
+from frenemy.training.standard import Standard
 
 RUNS: Final = Path("runs/white-box")
 
@@ -48,7 +51,8 @@ class Kind:
     make: Callable[[], nn.Module]
     data: str
     eps: float
-    training: dict[str, Any] = field(default_factory=dict)
+    regime: dict[str, Any] = field(default_factory=dict)
+    recipe: Recipe = field(default_factory=Standard)
     start: str | None = None
     rows: int | None = None
 
@@ -58,18 +62,18 @@ def narrow() -> nn.Module:
     return ResNet18(width=16)
 
 
-_PGD: Final = PGD(steps=15, step_size=0.1, early_stop=False)
-_TEN: Final = PGD(steps=10, step_size=0.2, early_stop=False)
-_SHORT: Final = PGD(steps=7, step_size=0.25, early_stop=False)
-_FGSM: Final = FGSM()
+_PGD: Final = PGDAT(steps=15, step_size=0.1)
+_TEN: Final = PGDAT(steps=10, step_size=0.2)
+_SHORT: Final = PGDAT(steps=7)
+_FGSM: Final = AlphaMix(alpha=0.0)
 KINDS: Final = {
     "lenet-plain": Kind(LeNet, "mnist", 0.3, {"epochs": 6}),
-    "lenet-robust": Kind(LeNet, "mnist", 0.3, {"epochs": 6, "attack": _TEN}, "lenet-plain", 10_000),
-    "lenet-smooth": Kind(LeNet, "mnist", 0.3, {"epochs": 12, "smoothing": 0.5}),
-    "lenet-fgsm": Kind(LeNet, "mnist", 0.3, {"epochs": 8, "attack": _FGSM}),
-    "mlp-robust": Kind(MLP, "mnist", 0.1, {"epochs": 10, "batch_size": 512, "attack": _PGD}),
+    "lenet-robust": Kind(LeNet, "mnist", 0.3, {"epochs": 6}, _TEN, "lenet-plain", 10_000),
+    "lenet-smooth": Kind(LeNet, "mnist", 0.3, {"epochs": 12}, Standard(smoothing=0.5)),
+    "lenet-fgsm": Kind(LeNet, "mnist", 0.3, {"epochs": 8}, _FGSM),
+    "mlp-robust": Kind(MLP, "mnist", 0.1, {"epochs": 10, "batch_size": 512}, _PGD),
     "resnet-plain": Kind(narrow, "cifar10", 8 / 255, {"epochs": 8, "batch_size": 512}),
-    "resnet-robust": Kind(narrow, "cifar10", 8 / 255, {"epochs": 7, "batch_size": 512, "attack": _SHORT}),
+    "resnet-robust": Kind(narrow, "cifar10", 8 / 255, {"epochs": 7, "batch_size": 512}, _SHORT),
 }
 
 
@@ -87,15 +91,19 @@ def trained(name: str, device: str = "cpu", data_dir: str | None = None) -> nn.M
         frenemy.load("mnist", data_dir=data_dir, split="train") if kind.data == "mnist" else cifar(data_dir)
     )
 
-    def told(epoch: int, accuracy: float) -> None:
-        print(f"{name} epoch {epoch}: held out {accuracy:.4f}", flush=True)
-
     if kind.rows:
         train = train.take(torch.arange(kind.rows))
-    options = {"rate": 1e-3, "hold_out": 1000, **kind.training}
-    if "attack" in options:
-        options |= {"threat": frenemy.Linf(kind.eps), "hold_out": 0}
-    fit(model, train, key=frenemy.Key(0).fold("training"), progress=told, **options)
+    plain = isinstance(kind.recipe, Standard)
+    fitted = fit(
+        kind.recipe,
+        model,
+        train,
+        key=frenemy.Key(0).fold("training"),
+        threat=None if plain else frenemy.Linf(kind.eps),
+        regime=Regime(hold_out=1000 if plain else 0, **kind.regime),
+    )
+    for entry in fitted.history:
+        print(f"{name} epoch {entry['epoch']}: loss {entry['losses']['loss']:.4f}", flush=True)
     save(model, weights, {})
     return model
 

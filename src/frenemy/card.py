@@ -41,6 +41,8 @@ class Card:
         nearest: an attack of least distance finds, on a linear model and with its default settings, points at most so
             many times as far as the nearest; a law holds it to the promise. 0 for attacks that promise no distance.
         threats: names of the threats an attack can search (`linf`, `l2`, `sphere`, ...); empty for any.
+        vicinity: the row of a training method in the table of 004 (Table 5.1, vicinal risk): the inputs and the labels
+            that it trains on, the map g of the answers, the map h of the labels, and whether it is made for an attack.
         deviations: one clause each: where the part departs from the paper or from its released code, and why.
     """
 
@@ -54,6 +56,7 @@ class Card:
     reach: float = 0.0
     nearest: float = 0.0
     threats: tuple[str, ...] = ()
+    vicinity: tuple[str, ...] = ()
     deviations: tuple[str, ...] = ()
 
     @property

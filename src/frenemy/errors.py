@@ -8,6 +8,7 @@ Every message is a sentence: what was expected, what came, and the usual fix.
     │   ├── ModelError      a model cannot be built or loaded, or does not answer as a classifier
     │   ├── ThreatError     a threat is malformed, or its set is empty for an example
     │   └── RunError        a run directory cannot be used
+    ├── DivergedError       a training's loss is not finite; the last checkpoint is kept
     ├── GoneError           a model answers no more; what was found is kept (command line: exit code 3)
     └── CatalogError        a part in a folder of the library is broken or doubled
 """
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 __all__ = [
     "CatalogError",
     "DataError",
+    "DivergedError",
     "FrenemyError",
     "GoneError",
     "ModelError",
@@ -52,6 +54,10 @@ class ThreatError(UsageError):
 
 class RunError(UsageError):
     """A run directory cannot be written, is in use, or belongs to another audit."""
+
+
+class DivergedError(FrenemyError):
+    """A training's loss is not finite; no weight has moved by it."""
 
 
 class GoneError(FrenemyError):

@@ -28,6 +28,9 @@ __all__ = ["Arrays", "Ledger", "canonical", "open_ledger"]
 
 Arrays = dict[str, NDArray[Any]]
 
+_DONE: Final = ("audit.json", "checkpoint.safetensors", "jobs/*.npz", "models/*/jobs/*.npz")
+"""What shows that some work of a run is done."""
+
 _PART: Final = f".{'?' * 16}.part"
 """What `write_atomic` leaves behind when it is killed."""
 
@@ -117,7 +120,7 @@ def canonical(value: Mapping[str, Any]) -> str:
 
 def _bind(out: Path, settings: Mapping[str, Any]) -> None:
     file, text = out / "run.json", canonical(settings)
-    done = (*out.glob("audit.json"), *out.glob("jobs/*.npz"), *out.glob("models/*/jobs/*.npz"))
+    done = [found for what in _DONE for found in out.glob(what)]
     if not file.exists() or not done:
         write_atomic(file, text.encode())
         return

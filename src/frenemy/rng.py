@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 
@@ -119,6 +121,14 @@ class Key:
         """
         seed = self.fold(place).value & (2**63 - 1)
         return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+    @contextmanager
+    def borrowed(self, device: torch.device) -> Iterator[None]:
+        """Let code that draws from the global generators, such as dropout, draw by this key; then restore them."""
+        cuda = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=cuda):
+            torch.manual_seed(self.value & (2**63 - 1))
+            yield
 
     def permutation(self, count: int) -> Tensor:
         """Draw a permutation of `0 .. count - 1` as `(count,)` int64."""

@@ -24,6 +24,8 @@ from frenemy.risks.audit import audit
 from frenemy.risks.result import Audit
 from frenemy.rng import Key
 from frenemy.training.fit import fit
+from frenemy.training.regime import Regime
+from frenemy.training.standard import Standard
 
 __all__ = [
     "CASES",
@@ -85,7 +87,8 @@ def case(number: int) -> Callable[[Callable[[Path], str]], Callable[[Path], str]
 def plain() -> nn.Module:
     """A perceptron that gets some nine digits in ten right."""
     model = initialise(MLP(64, (24,), 10), Key(1))
-    return fit(model, Digits("train")(), key=Key(2), epochs=3, batch_size=64, rate=3e-3)
+    regime = Regime(epochs=3, batch_size=64, rate=3e-3)
+    return fit(Standard(), model, Digits("train")(), key=Key(2), regime=regime).model
 
 
 @cache

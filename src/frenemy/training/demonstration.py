@@ -10,7 +10,6 @@ from typing import Final
 
 from torch import nn
 
-from frenemy.attacks.pgd import PGD
 from frenemy.data.digits import Digits
 from frenemy.errors import FrenemyError
 from frenemy.models.build import initialise
@@ -19,6 +18,9 @@ from frenemy.models.files import load_state, save
 from frenemy.rng import Key
 from frenemy.threats.linf import Linf
 from frenemy.training.fit import fit
+from frenemy.training.pgdat import PGDAT
+from frenemy.training.regime import Regime
+from frenemy.training.standard import Standard
 
 __all__ = ["DEMONSTRATIONS", "EPS", "demonstration"]
 
@@ -49,22 +51,19 @@ def demonstration(
     key = Key(0).fold(name)
     model = initialise(ConvNet(), key.fold("weights"))
     folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "frenemy" / "models"
-    file = folder / f"{name}-{_EPOCHS[name]}.safetensors"
+    file = folder / f"{name}-{_EPOCHS[name]}-2.safetensors"
     with suppress(FrenemyError):
         load_state(model, file)
         return model.eval()
     robust = name == "digits-robust"
-    attack = PGD(steps=7, step_size=0.25, early_stop=False) if robust else None
     fit(
+        PGDAT(steps=7) if robust else Standard(),
         model,
         Digits("train")(),
         key=key,
-        epochs=_EPOCHS[name],
-        batch_size=64,
-        rate=3e-3,
-        attack=attack,
         threat=Linf(EPS) if robust else None,
-        progress=lambda epoch, _: told("training", epoch / _EPOCHS[name]) if told else None,
+        regime=Regime(epochs=_EPOCHS[name], batch_size=64, rate=3e-3),
+        told=lambda _, share: told("training", share) if told else None,
     )
     with suppress(FrenemyError, OSError):
         file.parent.mkdir(parents=True, exist_ok=True)

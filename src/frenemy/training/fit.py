@@ -1,100 +1,141 @@
-"""Fit: a plain loop for standard and for PGD training, enough for the models that show what an audit is."""
+"""Fit: one loop for all recipes, which may be killed at any moment and goes on where it was."""
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
 
 import torch
-from torch import nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor, nn
 
-from frenemy.attacks.attack import Attack
-from frenemy.attacks.best import look
-from frenemy.data.batch import Batch
 from frenemy.data.examples import Examples
 from frenemy.errors import UsageError
-from frenemy.models.fast import Fast
-from frenemy.models.still import still
-from frenemy.objectives.untargeted import Untargeted
+from frenemy.ledger import open_ledger
+from frenemy.models.files import fingerprint
+from frenemy.models.model import device_of
 from frenemy.rng import Key
+from frenemy.threats.linf import Linf
 from frenemy.threats.threat import Threat
+from frenemy.training.checkpoint import read
+from frenemy.training.engine import Engine
+from frenemy.training.recipe import Recipe
+from frenemy.training.regime import Regime
+from frenemy.training.run import Run
+from frenemy.training.watch import alarms
 
-__all__ = ["fit"]
+__all__ = ["CHECKPOINT", "Fitted", "asked", "fit"]
+
+CHECKPOINT: Final = "checkpoint.safetensors"
+"""The file in a run directory that a training goes on from."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A trained model and how it came about.
+
+    Args:
+        model: in evaluation mode, with the weights of the chosen epoch.
+        epoch: that epoch, from 1.
+        history: one entry an epoch: means of the losses, rates, accuracies on the held-out examples.
+        alarms: what has gone wrong, a sentence each.
+    """
+
+    model: nn.Module
+    epoch: int
+    history: tuple[Mapping[str, Any], ...]
+    alarms: tuple[str, ...]
 
 
 def fit(
+    recipe: Recipe,
     model: nn.Module,
     examples: Examples,
     *,
     key: Key,
-    epochs: int,
-    batch_size: int = 128,
-    rate: float = 1e-3,
-    smoothing: float = 0.0,
-    hold_out: int = 0,
-    attack: Attack | None = None,
     threat: Threat | None = None,
-    progress: Callable[[int, float], None] | None = None,
-) -> nn.Module:
-    r"""Minimise cross-entropy by Adam, on the inputs or on what an attack makes of them; train `model` in place.
+    regime: Regime | None = None,
+    out: Path | None = None,
+    engine: Engine | None = None,
+    told: Callable[[str, float], None] | None = None,
+    save_every: float = 60.0,
+) -> Fitted:
+    r"""Minimise what a recipe sums, on the points that it looks at; train `model` in place.
 
-    $$ \min_\theta E\, \ell(f_\theta(x'), y), \quad x' = x \text{ or } \arg\max_{x' \in S(x)} \ell(f_\theta(x'), y) $$
+    $$ \min_\theta \frac{1}{n} \sum_i \sum_t w_t \ell_t(\theta; x_i, y_i, v_i), \quad v_i \text{ found by the recipe} $$
 
     Args:
-        model: trained in place and left in evaluation mode.
+        recipe: a method of the folder `training`.
+        model: trained in place and left in evaluation mode, on the device of `engine`.
         examples: the training set.
-        key: settles shuffling and the attack's starts; the global generators are not read (dropout would be).
-        epochs: passes over the data, at least 1.
-        batch_size: rows a step; the last, short batch of an epoch is used too.
-        rate: Adam's learning rate (000 A.2: 0.001, batch 128).
-        smoothing: share in [0, 1) of each label that is spread evenly over all classes.
-        hold_out: the last so many examples of a keyed shuffle are kept apart, and the epoch with the best accuracy on
-            them is returned (000 A.2 holds out 1,000); with 0 the last epoch is.
-        attack, threat: train on what `attack` finds under `threat` (Madry et al. 2018, eq. 2.1); both or none.
-        progress: told of each epoch and of the held-out accuracy (NaN without).
+        key: settles shuffling, augmentation, starts of the searches and dropout; the global generators are untouched.
+        threat: what the perturber may do; None is an eps of 0.
+        regime: epochs, rates, the choice of an epoch.
+        out: run directory for the checkpoint; a run that was killed goes on from it to the same weights, bit for bit on
+            one CPU. None keeps nothing.
+        engine: where it runs; by default where the model stands, in this process alone.
+        told: told of the progress, as `(what, share of all)`.
+        save_every: seconds between checkpoints within an epoch (with several processes: none); each epoch ends in one.
 
     Returns:
-        The same model.
+        Fitted, with the same model.
 
-    Cost: an epoch is one forward and backward an example, plus the attack's.
+    Raises:
+        UsageError: nothing is left to train on.
+        DivergedError: a loss was not finite; the last checkpoint is kept.
+        RunError: `out` holds a training with another recipe, regime, threat, key, data set or first weights, or cannot
+            be written.
+
+    Cost: an epoch is one forward and backward an example and term, plus the recipe's searches and the check of the
+    held-out examples.
     """
-    numbers = epochs >= 1 and batch_size >= 1 and 0 <= hold_out < len(examples) and 0 < rate < math.inf
-    if not 0 <= smoothing < 1:
-        raise UsageError(f"expected smoothing to be at least 0 and below 1, got {smoothing}")
-    if not numbers or (attack is None) != (threat is None):
+    regime, where = regime or Regime(), engine or Engine(torch.device(device_of(model)))
+    if regime.hold_out >= len(examples):
         raise UsageError(
-            f"expected epochs >= 1, batch_size >= 1, rate > 0, hold_out below {len(examples)} and attack and threat "
-            f"together, got epochs={epochs}, batch_size={batch_size}, rate={rate}, hold_out={hold_out}"
+            f"expected examples to train on, got {len(examples)} of which {regime.hold_out} are held out; "
+            "hold out fewer or give more"
         )
-    order = key.fold("hold out").permutation(len(examples))
-    train, held = order[: len(examples) - hold_out], order[len(examples) - hold_out :]
-    device = next(model.parameters()).device
-    optimiser = torch.optim.Adam(model.parameters(), lr=rate)
-    best, best_state = -1.0, copy.deepcopy(model.state_dict())
-    for epoch in range(epochs):
-        shuffle = train[key.fold("shuffle").fold(epoch).permutation(len(train))]
-        for step, rows in enumerate(torch.split(shuffle, batch_size)):
-            batch = examples.batch(rows, device)
-            if attack is not None and threat is not None:
-                draw = key.fold("attack").fold(epoch).fold(step)
-                x = attack(Fast(model), batch, threat=threat, objective=Untargeted(), key=draw).x
-                batch = Batch(x, batch.y, batch.index)
-            model.train()
-            optimiser.zero_grad()
-            cross_entropy(model(batch.x), batch.y, label_smoothing=smoothing).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-        accuracy = _accuracy(model, examples.take(held), device) if hold_out else float("nan")
-        if not hold_out or accuracy > best:
-            best, best_state = accuracy, copy.deepcopy(model.state_dict())
-        if progress is not None:
-            progress(epoch + 1, accuracy)
-    model.load_state_dict(best_state)
-    return model.eval()
+    if regime.guard and not regime.hold_out:
+        raise UsageError("expected held-out examples for a guard, got none; set hold_out")
+    threat = threat or Linf(0.0, examples.low, examples.high)
+    model.to(where.device)
+    with ExitStack() as stack:
+        if out is not None and where.rank == 0:
+            stack.enter_context(open_ledger(out, asked(recipe, model, examples, threat, regime, key)))
+        file = out / CHECKPOINT if out is not None else None
+        run = Run(recipe, model, examples, threat, regime, key, where, file, save_every)
+        if file is not None and (kept := read(file)) is not None:
+            run.resume(*kept)
+        run.train(told or (lambda what, share: None))
+    held = run.held.y.bincount(minlength=1) if len(run.held) else torch.ones(1)
+    said = alarms(run.history, float(held.max()) / max(float(held.sum()), 1.0))
+    model.load_state_dict(run.chosen())
+    return Fitted(model.eval(), run.best_epoch, tuple(run.history), tuple(said))
 
 
-def _accuracy(model: nn.Module, examples: Examples, device: torch.device) -> float:
-    with still(model):
-        batch = examples.batch(device=device)
-        return float((look(model, batch.x, 500).argmax(1) == batch.y).float().mean())
+def asked(
+    recipe: Recipe, model: nn.Module, examples: Examples, threat: Threat, regime: Regime, key: Key
+) -> dict[str, Any]:
+    """All that decides the weights, as plain JSON; a run directory is bound to it."""
+    eps = threat.eps.tolist() if isinstance(threat.eps, Tensor) else threat.eps
+    return {
+        "recipe": type(recipe).__name__,
+        "settings": _plain(recipe),
+        "regime": _plain(regime),
+        "threat": [type(threat).__name__, eps],
+        "data": [examples.name, len(examples), examples.checksum],
+        "model": fingerprint(model),
+        "key": key.value,
+    }
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """A dataclass as JSON holds it."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(settings).items()
+    }

@@ -11,6 +11,8 @@ from frenemy.models.build import initialise
 from frenemy.models.mlp import MLP
 from frenemy.rng import Key
 from frenemy.training.fit import fit
+from frenemy.training.regime import Regime
+from frenemy.training.standard import Standard
 
 __all__ = ["few", "plain"]
 
@@ -19,7 +21,8 @@ __all__ = ["few", "plain"]
 def plain() -> nn.Module:
     """An MLP that gets some nine digits in ten right."""
     model = initialise(MLP(64, (24,), 10), Key(1))
-    return fit(model, Digits("train")(), key=Key(2), epochs=3, batch_size=64, rate=3e-3)
+    regime = Regime(epochs=3, batch_size=64, rate=3e-3)
+    return fit(Standard(), model, Digits("train")(), key=Key(2), regime=regime).model
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast, final, get_type_hints
 
-import msgspec
-
 from frenemy.attacks.attack import Attack
+from frenemy.calls import Call, calls, fitting, setting
 from frenemy.catalog import catalog
 from frenemy.errors import UsageError, nearest
 from frenemy.objectives.surrogates import surrogate
@@ -19,9 +16,7 @@ from frenemy.risks.search import Search
 
 __all__ = ["Asked", "asked"]
 
-_LONGEST: Final = 2000
 _FIX: Final = "write pgd, or pgd(steps=100,loss=margin), several separated by commas"
-_WORDS: Final = {"true": True, "yes": True, "false": False, "no": False, "none": None, "null": None}
 
 
 @final
@@ -86,74 +81,30 @@ def _sound(attack: object) -> Attack:
 
 
 def _read(text: str) -> list[Asked]:
-    plain = re.sub(r"(?<=[A-Za-z_])-(?=[A-Za-z_])", "_", text.strip().rstrip(","))
-    try:
-        if len(plain) > _LONGEST or not plain:
-            raise SyntaxError
-        body = ast.parse(f"({plain},)", mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise UsageError(f"expected names of attacks, got '{text[:80]}'; {_FIX}") from error
-    nodes = body.elts if isinstance(body, ast.Tuple) else []
-    return [_attack(node, text) for node in nodes]
+    return [_attack(call) for call in calls(text, "attack", _FIX, catalog("attacks").__contains__)]
 
 
-def _attack(node: ast.expr, text: str) -> Asked:
-    name, words = (node.func, node.keywords) if isinstance(node, ast.Call) else (node, [])
-    if not isinstance(name, ast.Name) or (isinstance(node, ast.Call) and node.args):
-        raise UsageError(f"expected names of attacks, got '{text[:80]}'; {_FIX}")
-    known, plain = catalog("attacks"), name.id.lower().replace("_", "")
-    if plain not in known:
-        raise UsageError(f"unknown attack '{name.id}'{nearest(plain, known)}")
-    maker, given, loss = known[plain].load(), {}, None
+def _attack(call: Call) -> Asked:
+    known = catalog("attacks")
+    if call.name not in known:
+        raise UsageError(f"unknown attack '{call.name}'{nearest(call.name, known)}")
+    maker, given, loss = known[call.name].load(), {}, None
     hints = get_type_hints(maker)
     names = [one.name for one in dataclasses.fields(maker)]
-    for word in words:
-        if word.arg == "loss" and "loss" not in names:
-            loss = str(_value(word.value, text))
+    for word, value in call.settings.items():
+        if word == "loss" and "loss" not in names:
+            loss = str(value)
             surrogate(loss)
-        elif word.arg not in names:
-            raise UsageError(
-                f"unknown setting '{word.arg}' of {plain}{nearest(str(word.arg), [*names, 'loss'])}"
-            )
         else:
-            given[word.arg] = _fitting(plain, word.arg, _value(word.value, text), hints[word.arg])
+            setting(call.name, word, [*names, "loss"])
+            given[word] = _fitting(call.name, word, value, hints[word])
     return Asked(maker(**given), loss, frozenset(names) - given.keys())
 
 
-def _value(node: ast.expr, text: str) -> Any:
-    if isinstance(node, ast.Name) and node.id.lower() in _WORDS:
-        return _WORDS[node.id.lower()]
-    if isinstance(node, ast.Name | ast.Call):
-        known = catalog("attacks")
-        name = node.func if isinstance(node, ast.Call) else node
-        attack = isinstance(name, ast.Name) and name.id.lower().replace("_", "") in known
-        if attack or not isinstance(node, ast.Name):
-            return _attack(node, text).attack
-        return node.id
-    if isinstance(node, ast.Tuple | ast.List):
-        return tuple(_value(part, text) for part in node.elts)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-        above, below = _value(node.left, text), _value(node.right, text)
-        if isinstance(above, int | float) and isinstance(below, int | float) and below:
-            return above / below
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-        raise UsageError(f"expected plain values in '{text[:80]}', got something else; {_FIX}") from error
-
-
 def _fitting(attack: str, name: str, value: Any, hint: Any) -> Any:
-    """See that a value is of the kind of its setting."""
+    """A value of the kind of its setting; attacks within attacks are made."""
     inner = value if isinstance(value, tuple) else (value,)
-    if inner and all(isinstance(part, Attack) for part in inner):
-        several = "tuple" in str(hint)
-        return inner if several else value
-    try:
-        return msgspec.convert(value, hint, strict=True)
-    except msgspec.ValidationError as error:
-        kind = str(getattr(hint, "__name__", hint)) if isinstance(hint, type) else str(hint)
-        raise UsageError(
-            f"expected {name} of {attack} to be {kind}, got '{value}'; leave it out for the usual one"
-        ) from error
-    except TypeError:
-        return value
+    if inner and all(isinstance(part, Call) for part in inner):
+        made = tuple(_attack(part).attack for part in inner)
+        return made if isinstance(value, tuple) or "tuple" in str(hint) else made[0]
+    return fitting(attack, name, value, hint)

@@ -60,7 +60,7 @@ examples:
   frenemy audit --model mlp:net.safetensors --data table.csv --threat linf:0.1
   frenemy audit --model net.py:make --effort thorough --objectives enemy
   frenemy audit --model net.py:make --attack "apgd(loss=dlr),square"
-  frenemy audit --model http://127.0.0.1:8000/predict --access labels --queries 900
+  frenemy audit --model http://127.0.0.1:8000/ask --access labels --queries 900
 
 exit code: 0 done; 2 an option or a file cannot be used; 3 done, but the model
 raised at some examples, or one behind an address answers no more; 130 or 143

@@ -13,11 +13,11 @@ def run(argv: list[str]) -> int:
     """Print one BibTeX entry a name."""
     if not argv or argv in (["-h"], ["--help"]):
         print(
-            "usage: frenemy cite NAME ...\n\nPrint the BibTeX of attacks, threats, objectives, models or data sets."
+            "usage: frenemy cite NAME ...\n\nPrint the BibTeX of attacks, recipes, models, data sets and other parts."
         )
         return 0
     parts: dict[str, Part] = {}
-    for folder in FOLDERS:
+    for folder in FOLDERS.values():
         parts |= catalog(folder)
     plain = {name: name.lower().replace("-", "").replace("_", "") for name in argv}
     for name, key in plain.items():

@@ -21,12 +21,13 @@ __all__ = ["main"]
 
 _VERBS: Final = {
     "audit": "judge a model against an enemy, a false friend and anybody who wants its answer to flip",
+    "train": "train a model by a method of robust training",
     "converge": "draw the loss and the accuracy of a search against its steps",
     "landscape": "draw the loss around the inputs",
     "pairs": "find the nearest examples of different classes",
     "theory": "show toy problems whose numbers are known exactly",
     "report": "make the tables and the page of a finished audit again",
-    "list": "show the attacks, threats, objectives, models, data sets and problems there are",
+    "list": "show the attacks, threats, objectives, models, data sets, methods and problems",
     "cite": "print the BibTeX of what you used",
 }
 

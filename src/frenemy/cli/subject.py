@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Final, Literal
 from frenemy.cli.options import at_least
 from frenemy.errors import UsageError
 
-__all__ = ["Source", "Subject", "words"]
+__all__ = ["THREATS", "Source", "Subject", "words"]
 
-_THREATS: Final = {
+THREATS: Final = {
     "digits": "linf:0.15",
     "mnist": "linf:0.2",
     "fashion-mnist": "linf:0.2",
@@ -89,7 +89,7 @@ class Subject(Source):
     @property
     def around(self) -> str:
         """The threat that is asked for, or the usual one for the data."""
-        return self.threat or _THREATS.get(self.data.lower(), "linf:8/255")
+        return self.threat or THREATS.get(self.data.lower(), "linf:8/255")
 
     def asked(self) -> dict[str, Any]:
         """Every option that decides the numbers, for the record."""

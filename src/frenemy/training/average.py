@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from frenemy.errors import UsageError, nearest
-
-__all__ = ["KINDS", "Average"]
-
-KINDS: Final = ("none", "ema", "swa")
+__all__ = ["Average"]
 
 
 @final
@@ -35,10 +31,6 @@ class Average:
     """
 
     def __init__(self, model: nn.Module, kind: str, decay: float, since: float) -> None:
-        if kind not in KINDS:
-            raise UsageError(f"unknown average '{kind}'{nearest(kind, KINDS)}")
-        if not 0 <= decay < 1 or not 0 <= since <= 1:
-            raise UsageError(f"expected decay in [0, 1) and average_from in [0, 1], got {decay} and {since}")
         self._model, self._kind, self._decay, self._since = model, kind, decay, since
         self._mean = {} if kind == "none" else {n: p.detach().clone() for n, p in model.named_parameters()}
         self._count = torch.zeros((), dtype=torch.int64)

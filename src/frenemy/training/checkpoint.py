@@ -9,13 +9,12 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from frenemy.errors import RunError
 from frenemy.files import write_atomic
 
-__all__ = ["load_optimiser", "optimiser_state", "part", "read", "write"]
+__all__ = ["part", "read", "write"]
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -51,21 +50,3 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """The tensors under `name.`, by the rest of their names."""
     return {key[len(name) + 1 :]: value for key, value in tensors.items() if key.startswith(f"{name}.")}
-
-
-def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What an optimiser keeps of each parameter, `number.name` by number."""
-    found: dict[str, Tensor] = {}
-    for number, own in optimiser.state_dict()["state"].items():
-        found |= {f"{number}.{name}": value for name, value in own.items() if isinstance(value, Tensor)}
-    return found
-
-
-def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Take `optimiser_state` back."""
-    whole = optimiser.state_dict()
-    kept: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        number, _, name = key.partition(".")
-        kept.setdefault(int(number), {})[name] = value
-    optimiser.load_state_dict({**whole, "state": kept})

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from frenemy.data.examples import Examples
-from frenemy.errors import UsageError
+from frenemy.errors import ThreatError, UsageError
 from frenemy.ledger import open_ledger
 from frenemy.models.files import fingerprint
 from frenemy.models.model import device_of
 from frenemy.rng import Key
 from frenemy.threats.linf import Linf
-from frenemy.threats.threat import Threat
+from frenemy.threats.threat import Threat, radii
 from frenemy.training.checkpoint import read
 from frenemy.training.engine import Engine
 from frenemy.training.recipe import Recipe
@@ -86,6 +86,7 @@ def fit(
 
     Raises:
         UsageError: nothing is left to train on.
+        ThreatError: the threat leaves some example no point.
         DivergedError: a loss was not finite; the last checkpoint is kept.
         RunError: `out` holds a training with another recipe, regime, threat, key, data set or first weights, or cannot
             be written.
@@ -102,6 +103,7 @@ def fit(
     if regime.guard and not regime.hold_out:
         raise UsageError("expected held-out examples for a guard, got none; set hold_out")
     threat = threat or Linf(0.0, examples.low, examples.high)
+    _possible(threat, examples)
     model.to(where.device)
     with ExitStack() as stack:
         if out is not None and where.rank == 0:
@@ -124,8 +126,8 @@ def asked(
     eps = threat.eps.tolist() if isinstance(threat.eps, Tensor) else threat.eps
     return {
         "recipe": type(recipe).__name__,
-        "settings": _plain(recipe),
-        "regime": _plain(regime),
+        **_plain(recipe, ""),
+        **_plain(regime, "regime "),
         "threat": [type(threat).__name__, eps],
         "data": [examples.name, len(examples), examples.checksum],
         "model": fingerprint(model),
@@ -133,9 +135,22 @@ def asked(
     }
 
 
-def _plain(settings: Any) -> dict[str, Any]:
+def _possible(threat: Threat, examples: Examples) -> None:
+    """Refuse a threat that leaves some example no point, before anything is trained."""
+    for rows in torch.split(torch.arange(len(examples)), 4096):
+        batch = examples.batch(rows)
+        eps = radii(threat.eps, batch.x)
+        empty = threat.empty(batch.x, eps).nonzero().flatten()
+        if len(empty):
+            raise ThreatError(
+                f"expected a point of norm {float(eps[empty[0]]):g} inside the box for every example, got none for "
+                f"example {int(batch.index[empty[0]])}; use a smaller eps"
+            )
+
+
+def _plain(settings: Any, prefix: str) -> dict[str, Any]:
     """A dataclass as JSON holds it."""
     return {
-        name: list(value) if isinstance(value, tuple) else value
+        prefix + name: list(value) if isinstance(value, tuple) else value
         for name, value in dataclasses.asdict(settings).items()
     }

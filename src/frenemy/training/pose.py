@@ -5,19 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from frenemy.errors import UsageError, nearest
+from frenemy.errors import UsageError
 from frenemy.models.fast import Fast
 from frenemy.models.model import Model
 from frenemy.models.still import still
 
-__all__ = ["MODES", "Pose"]
-
-MODES: Final = ("eval", "train", "batch")
+__all__ = ["Pose"]
 
 
 @final
@@ -39,8 +37,6 @@ class Pose:
     """
 
     def __init__(self, model: nn.Module, mode: str = "eval", low: bool = False) -> None:
-        if mode not in MODES:
-            raise UsageError(f"unknown attack mode '{mode}'{nearest(mode, MODES)}")
         if low and mode == "train":
             raise UsageError(
                 "expected the attack mode eval or batch with a bfloat16 attack, got train; statistics "

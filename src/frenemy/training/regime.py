@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-import torch
-from torch import nn
-
 from frenemy.errors import UsageError, nearest
-from frenemy.training.average import KINDS
-from frenemy.training.pose import MODES
 
 __all__ = ["Regime"]
 
@@ -21,8 +15,8 @@ _CHOICES: Final = {
     "schedule": ("constant", "step", "cosine", "triangle"),
     "augment": ("none", "flip", "crop", "crop-flip"),
     "select": ("robust", "clean", "last"),
-    "average": KINDS,
-    "attack_mode": MODES,
+    "average": ("none", "ema", "swa"),
+    "attack_mode": ("eval", "train", "batch"),
     "attack_precision": ("float32", "bfloat16"),
 }
 
@@ -138,11 +132,3 @@ class Regime:
     def grown(self, epoch: float) -> float:
         """The share of eps that is reached after so many epochs."""
         return 1.0 if self.warm_up == 0 else min(epoch / self.warm_up, 1.0)
-
-    def optimise(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimiser."""
-        if self.optimiser == "sgd":
-            return torch.optim.SGD(
-                parameters, lr=self.rate, momentum=self.momentum, weight_decay=self.weight_decay
-            )
-        return torch.optim.Adam(parameters, lr=self.rate, weight_decay=self.weight_decay)

@@ -18,9 +18,10 @@ from frenemy.errors import UsageError
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.average import Average
-from frenemy.training.checkpoint import load_optimiser, optimiser_state, part, write
+from frenemy.training.checkpoint import part, write
 from frenemy.training.engine import Engine
 from frenemy.training.memory import Memory
+from frenemy.training.optimiser import load_optimiser, optimiser, optimiser_state
 from frenemy.training.pose import Pose
 from frenemy.training.recipe import Recipe, Remembers
 from frenemy.training.regime import Regime
@@ -59,7 +60,7 @@ class Run:
         self._rows = order[: len(examples) - regime.hold_out]
         self.held = examples.take(order[len(examples) - regime.hold_out :])
         self._pose = Pose(model, regime.attack_mode, regime.attack_precision == "bfloat16")
-        self._optimiser = regime.optimise([p for p in model.parameters() if p.requires_grad])
+        self._optimiser = optimiser(regime, [p for p in model.parameters() if p.requires_grad])
         self._average = Average(model, regime.average, regime.decay, regime.average_from)
         self._memory = Memory(examples.index[self._rows], where.device)
         if isinstance(recipe, Remembers):

@@ -64,9 +64,9 @@ def test_an_unknown_verb_is_answered_with_the_nearest(frenemy: Frenemy) -> None:
     assert "unknown command 'adit'; did you mean 'audit'?" in frenemy("adit").refusal
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_list_names_every_part(frenemy: Frenemy, folder: str) -> None:
-    said = frenemy("list", folder)
+@pytest.mark.parametrize(("word", "folder"), FOLDERS.items())
+def test_list_names_every_part(frenemy: Frenemy, word: str, folder: str) -> None:
+    said = frenemy("list", word)
     assert (said.code, said.err) == (0, "")
     assert all(part.name in said.out for part in catalog(folder).values())
     assert max(len(line) for line in said.out.splitlines()) <= 80

@@ -196,9 +196,9 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"recipe": AlphaMix(alpha=0.4)}, "settings was"),
+        ({"recipe": AlphaMix(alpha=0.4)}, "alpha was 0.5 and is 0.4"),
         ({"recipe": Standard()}, "recipe was AlphaMix and is Standard"),
-        ({"regime": Regime(epochs=3)}, "regime was"),
+        ({"regime": Regime(epochs=3)}, "regime epochs was 1 and is 3"),
         ({"threat": Linf(0.2)}, "threat was"),
         ({"key": Key(5)}, "key was"),
         ({"data": digits(59)}, "data was"),

@@ -154,6 +154,15 @@ def _preset(call: Call, options: TrainOptions) -> Preset | None:
     return found
 
 
+def recipe_named(text: str) -> Recipe:
+    """Make the recipe that somebody wrote, such as `trades(beta=6)`.
+
+    Raises:
+        UsageError: the method, a setting or a value is unknown or wrong.
+    """
+    return _recipe(_call(text), None)
+
+
 def _recipe(call: Call, preset: Preset | None) -> Recipe:
     from typing import get_type_hints
 

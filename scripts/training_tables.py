@@ -1,0 +1,211 @@
+"""Robust training in small: what methods trade, which nets collapse, and which epoch to keep; judged by audits.
+
+    python scripts/training_tables.py --data-dir DIR                  # trains, audits, writes docs/results/training.json
+    python scripts/training_tables.py --data-dir DIR --only hypocrisy # one study
+    python scripts/training_tables.py --table                         # only rebuilds the tables in docs/training.md
+
+Stopped at any moment, the same command goes on where it was: trainings and audits are kept under runs/training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RESULTS: Final = Path("docs/results/training.json")
+PAGE: Final = Path("docs/training.md")
+RUNS: Final = Path("runs/training")
+MEASURES: Final = {"R_nat": "risk_natural", "R_hyp": "risk_hypocritical", "R_adv": "risk_adversarial"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of a table: a method, a net and how it is trained; `reported` is what the paper has there."""
+
+    study: str
+    name: str
+    recipe: str
+    net: str
+    eps: float
+    regime: dict[str, Any] = field(default_factory=dict)
+    reported: str = ""
+
+
+def _hypocrisy(recipe: str, name: str, reported: str) -> Case:
+    return Case("hypocrisy", name, recipe, "convnet(width=8)", 0.2, {"epochs": 8}, reported)
+
+
+def _capacity(recipe: str, name: str, capacity: int) -> Case:
+    regime = {"epochs": 20, "select": "last"}
+    return Case("capacity", f"{name}, capacity {capacity}", recipe, f"capacity {capacity}", 0.3, regime)
+
+
+CASES: Final = (
+    _hypocrisy("standard", "Standard", "0.6 / 100.0 / -"),
+    _hypocrisy("pgdat", "PGD-AT (Madry)", "0.9 / 93.8 / -"),
+    _hypocrisy("trades(beta=1)", "TRADES, 1", "0.9 / 92.8 / 5.5"),
+    _hypocrisy("trades(beta=40)", "TRADES, 40", "2.7 / 56.2 / -"),
+    _hypocrisy("trades(beta=240)", "TRADES, 240", "9.3 / 30.6 / -"),
+    _hypocrisy("thrm(lamb=100)", "THRM, 100", "0.7 / 99.5 / -"),
+    _hypocrisy("thrm(lamb=600)", "THRM, 600", "1.6 / 66.3 / -"),
+    _hypocrisy("thrm(lamb=5000)", "THRM, 5000", "9.2 / 22.6 / -"),
+    *(
+        _capacity(recipe, name, capacity)
+        for capacity in (1, 2, 4)
+        for recipe, name in (
+            ("standard", "Standard"),
+            ("pgdat", "PGD-AT"),
+            ("sense(c=0.5)", "SENSE, c = 0.5"),
+            ("sense(c=0.7)", "SENSE, c = 0.7"),
+            ("sense(c=0.9)", "SENSE, c = 0.9"),
+        )
+    ),
+    *(
+        Case(
+            "selection",
+            f"PGD-AT, {select} epoch",
+            "pgdat",
+            "convnet(width=8)",
+            0.2,
+            {"epochs": 40, "select": select},
+        )
+        for select in ("robust", "last")
+    ),
+)
+ROWS: Final = {"hypocrisy": 10_000, "capacity": 10_000, "selection": 1_000}
+"""Training images, the first of MNIST's, of which 1,000 (100) are held out."""
+
+
+def main() -> None:
+    """Measure what is missing, then write the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-dir", default=None, help="where mnist/ lies; else FRENEMY_DATA")
+    parser.add_argument("--only", default=None, help="hypocrisy, capacity or selection")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--table", action="store_true", help="only rebuild the tables")
+    options = parser.parse_args()
+    rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    if not options.table:
+        done = {(row["study"], row["name"], row["seed"]) for row in rows}
+        for seed in range(options.seeds):
+            for case in CASES:
+                if options.only in (None, case.study) and (case.study, case.name, seed) not in done:
+                    rows.append(measure(case, seed, options))
+                    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+    write(rows)
+
+
+def measure(case: Case, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train one model and audit it on the 10,000 test images."""
+    import torch
+
+    import frenemy
+    from frenemy.cli.train import recipe_named
+    from frenemy.training.engine import Engine
+    from frenemy.training.fit import fit
+    from frenemy.training.regime import Regime
+
+    torch.set_num_threads(1)
+    train = frenemy.load("mnist", data_dir=options.data_dir, split="train")
+    train = train.take(slice(0, ROWS[case.study]))
+    threat, regime = frenemy.Linf(case.eps), Regime(hold_out=len(train) // 10, **case.regime)
+    place = RUNS / f"{case.study}-{case.name}-{seed}".replace(" ", "").replace(",", "-").replace("=", "")
+    fitted = fit(
+        recipe_named(case.recipe),
+        net(case.net, seed),
+        train,
+        key=frenemy.Key(seed).fold("training"),
+        threat=threat,
+        regime=regime,
+        out=place,
+        engine=Engine(torch.device(options.device)),
+    )
+    test = frenemy.load("mnist", data_dir=options.data_dir)
+    found = frenemy.audit(
+        fitted.model,
+        test,
+        threat=f"linf:{case.eps}",
+        objectives=("enemy", "friend"),
+        losses=("ce", "margin"),
+        attacks="pgd(steps=20), apgd(steps=50)",
+        curve=0,
+        out=place / "audit",
+    )
+    row: dict[str, Any] = {"study": case.study, "name": case.name, "seed": seed, "n": len(test)}
+    for word, measure_name in MEASURES.items():
+        one = found[measure_name]
+        row[word] = [round(100 * value, 2) for value in (one.value, one.low, one.high)]
+    row["epoch"], row["alarms"] = fitted.epoch, [alarm.partition(":")[0] for alarm in fitted.alarms]
+    row["facts"] = fitted.history[-1]["facts"]
+    row["seconds"] = round(sum(entry["seconds"] for entry in fitted.history), 1)
+    print(row, flush=True)
+    return row
+
+
+def net(name: str, seed: int) -> nn.Module:
+    """Make a net with weights of this seed."""
+    import frenemy
+    from frenemy.models.build import initialise
+    from frenemy.models.convnets import ConvNet
+
+    made: dict[str, Callable[[], nn.Module]] = {"convnet(width=8)": lambda: ConvNet(1, 28, 10, width=8)}
+    if name not in made:
+        from frenemy.models.smallcnn import CapacityCNN
+
+        return initialise(CapacityCNN(capacity=int(name.split()[1])), frenemy.Key(seed).fold("weights"))
+    return initialise(made[name](), frenemy.Key(seed).fold("weights"))
+
+
+def write(rows: list[dict[str, Any]]) -> None:
+    """Put each study's table between its marks on the page."""
+    text = PAGE.read_text()
+    for study in ROWS:
+        begin, end = f"<!-- {study} -->\n", f"<!-- end of {study} -->\n"
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = before + begin + table([row for row in rows if row["study"] == study], study) + end + after
+    PAGE.write_text(text)
+
+
+def table(rows: list[dict[str, Any]], study: str) -> str:
+    """Mean and deviation over the seeds, and for one seed its interval."""
+    cases = [case for case in CASES if case.study == study]
+    reported = any(case.reported for case in cases)
+    heads = ["method", "seeds", *(f"{word} %" for word in MEASURES), "alarms", "s"]
+    if reported:
+        heads.insert(2, "reported R_nat / R_hyp / R_adv")
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for case in cases:
+        own = [row for row in rows if row["name"] == case.name]
+        if not own:
+            continue
+        cells = [case.name, str(len(own)), *(_cell([row[word] for row in own]) for word in MEASURES)]
+        told = sorted({alarm for row in own for alarm in row["alarms"]})
+        cells += [", ".join(told), f"{mean(row['seconds'] for row in own):.0f}"]
+        if reported:
+            cells.insert(2, case.reported)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(found: list[list[float]]) -> str:
+    values = [value for value, _, _ in found]
+    if len(values) == 1:
+        return f"{values[0]:.1f} [{found[0][1]:.1f}, {found[0][2]:.1f}]"
+    low, high = min(low for _, low, _ in found), max(high for _, _, high in found)
+    return f"{mean(values):.1f} ± {stdev(values):.1f} [{low:.1f}, {high:.1f}]"
+
+
+if __name__ == "__main__":
+    main()

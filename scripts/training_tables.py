@@ -1,8 +1,8 @@
 """Robust training in small: what methods trade, which nets collapse, and which epoch to keep; judged by audits.
 
-    python scripts/training_tables.py --data-dir DIR                  # trains, audits, writes docs/results/training.json
-    python scripts/training_tables.py --data-dir DIR --only hypocrisy # one study
-    python scripts/training_tables.py --table                         # only rebuilds the tables in docs/training.md
+    python scripts/training_tables.py --data-dir DIR                   # all, into docs/results/training.json
+    python scripts/training_tables.py --data-dir DIR --only hypocrisy  # one study
+    python scripts/training_tables.py --table                          # only the tables in docs/training.md
 
 Stopped at any moment, the same command goes on where it was: trainings and audits are kept under runs/training.
 """
@@ -40,7 +40,8 @@ class Case:
 
 
 def _hypocrisy(recipe: str, name: str, reported: str) -> Case:
-    return Case("hypocrisy", name, recipe, "convnet(width=8)", 0.2, {"epochs": 8}, reported)
+    regime = {"epochs": 8, "select": "robust" if recipe == "pgdat" else "clean"}
+    return Case("hypocrisy", name, recipe, "convnet(width=8)", 0.2, regime, reported)
 
 
 def _capacity(recipe: str, name: str, capacity: int) -> Case:

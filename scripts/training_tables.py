@@ -112,9 +112,9 @@ def measure(case: Case, seed: int, options: argparse.Namespace) -> dict[str, Any
     import torch
 
     import frenemy
-    from frenemy.cli.train import recipe_named
-    from frenemy.training.engine import Engine
+        from frenemy.training.engine import Engine
     from frenemy.training.fit import fit
+    from frenemy.training.named import recipe
     from frenemy.training.regime import Regime
 
     torch.set_num_threads(1)
@@ -123,7 +123,7 @@ def measure(case: Case, seed: int, options: argparse.Namespace) -> dict[str, Any
     threat, regime = frenemy.Linf(case.eps), Regime(hold_out=len(train) // 10, **case.regime)
     place = RUNS / f"{case.study}-{case.name}-{seed}".replace(" ", "").replace(",", "-").replace("=", "")
     fitted = fit(
-        recipe_named(case.recipe),
+        recipe(case.recipe),
         net(case.net, seed),
         train,
         key=frenemy.Key(seed).fold("training"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Final, get_type_hints
+from typing import Any, Final, get_type_hints
 
 import docstring_parser
 
@@ -40,15 +40,10 @@ def _usual(one: dataclasses.Field[Any]) -> str:
     return "a tenth of the data, 1,000 at most" if one.name == "hold_out" else str(one.default or "none")
 
 
-if TYPE_CHECKING:
-
-    @dataclasses.dataclass(frozen=True)
-    class Open:
-        """The settings of a regime, or None each."""
-else:
-    Open = dataclasses.make_dataclass(
-        "Open",
-        [_option(one, get_type_hints(Regime)[one.name]) for one in dataclasses.fields(Regime)],
-        frozen=True,
-        namespace={"__doc__": _told()},
-    )
+Open: Final[type] = dataclasses.make_dataclass(
+    "Open",
+    [_option(one, get_type_hints(Regime)[one.name]) for one in dataclasses.fields(Regime)],
+    frozen=True,
+    namespace={"__doc__": _told()},
+)
+"""The settings of a regime, or None each: a frozen dataclass to extend."""

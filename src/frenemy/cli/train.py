@@ -9,26 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
-from frenemy.calls import Call, calls, fitting, setting
+from frenemy.calls import Call
 from frenemy.catalog import catalog
 from frenemy.cli.options import at_least, read
 from frenemy.cli.regimen import REGIME, Open
 from frenemy.cli.subject import THREATS, Source
-from frenemy.errors import UsageError, nearest
+from frenemy.errors import UsageError
+from frenemy.training.named import made, method
 from frenemy.training.regime import Regime
 
 if TYPE_CHECKING:
-    from frenemy.training.recipe import Preset, Recipe
+    from frenemy.training.recipe import Preset
 
 __all__ = ["TrainOptions", "run"]
 
 _MODELS: Final = {"digits": "convnet", "mnist": "lenet", "fashion-mnist": "lenet", "fashion_mnist": "lenet"}
-_FIX: Final = "write pgdat, or trades(beta=6,steps=10); see frenemy list recipes"
 
 
 @final
 @dataclass(frozen=True)
-class TrainOptions(Source, Open):
+class TrainOptions(Source, Open):  # type: ignore[misc, valid-type]
     """Train a model: frenemy train METHOD, such as pgdat or "trades(beta=6)"; see frenemy list recipes.
 
     Args:
@@ -73,8 +73,9 @@ def run(argv: list[str]) -> int:
     if options is None:
         return 0
     if words is argv:
-        raise UsageError(f"expected a method after frenemy train, got none; known: {', '.join(_methods())}")
-    call = _call(argv[0])
+        known = ", ".join(sorted(catalog("training")))
+        raise UsageError(f"expected a method after frenemy train, got none; known: {known}")
+    call = method(argv[0])
     from frenemy.cli.prepare import data_of
     from frenemy.cli.progress import Bar
     from frenemy.models.build import build
@@ -86,7 +87,7 @@ def run(argv: list[str]) -> int:
     from frenemy.training.fit import fit
 
     preset = _preset(call, options)
-    recipe = _recipe(call, preset)
+    recipe = made(call, preset)
     examples = data_of(options)
     kind = options.model or (preset and preset.model) or _MODELS.get(options.data.lower(), "resnet18")
     around = options.threat or (preset and preset.threat) or THREATS.get(options.data.lower(), "linf:8/255")
@@ -126,19 +127,6 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _methods() -> list[str]:
-    return sorted(catalog("training"))
-
-
-def _call(text: str) -> Call:
-    found = calls(text, "method", _FIX)
-    if len(found) != 1:
-        raise UsageError(f"expected one method, got {len(found)}; {_FIX}")
-    if found[0].name not in catalog("training"):
-        raise UsageError(f"unknown method '{found[0].name}'{nearest(found[0].name, _methods())}")
-    return found[0]
-
-
 def _preset(call: Call, options: TrainOptions) -> Preset | None:
     """The settings of the source, where they are asked for."""
     if options.preset is None:
@@ -152,28 +140,6 @@ def _preset(call: Call, options: TrainOptions) -> Preset | None:
         )
     found: Preset = known[data]
     return found
-
-
-def recipe_named(text: str) -> Recipe:
-    """Make the recipe that somebody wrote, such as `trades(beta=6)`.
-
-    Raises:
-        UsageError: the method, a setting or a value is unknown or wrong.
-    """
-    return _recipe(_call(text), None)
-
-
-def _recipe(call: Call, preset: Preset | None) -> Recipe:
-    from typing import get_type_hints
-
-    maker = catalog("training")[call.name].load()
-    hints, names = get_type_hints(maker), [one.name for one in dataclasses.fields(maker)]
-    given: dict[str, Any] = dict(preset.recipe) if preset else {}
-    for word, value in call.settings.items():
-        setting(call.name, word, names)
-        given[word] = fitting(call.name, word, value, hints[word])
-    made: Recipe = maker(**given)
-    return made
 
 
 def _regime(options: TrainOptions, preset: Preset | None, rows: int) -> Regime:

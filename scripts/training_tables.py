@@ -112,7 +112,7 @@ def measure(case: Case, seed: int, options: argparse.Namespace) -> dict[str, Any
     import torch
 
     import frenemy
-        from frenemy.training.engine import Engine
+    from frenemy.training.engine import Engine
     from frenemy.training.fit import fit
     from frenemy.training.named import recipe
     from frenemy.training.regime import Regime

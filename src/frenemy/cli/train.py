@@ -28,7 +28,7 @@ _MODELS: Final = {"digits": "convnet", "mnist": "lenet", "fashion-mnist": "lenet
 
 @final
 @dataclass(frozen=True)
-class TrainOptions(Source, Open):  # type: ignore[misc, valid-type]
+class TrainOptions(Source, Open):  # type: ignore[misc]
     """Train a model: frenemy train METHOD, such as pgdat or "trades(beta=6)"; see frenemy list recipes.
 
     Args:

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from frenemy.card import Card
-from frenemy.errors import ModelError
-from frenemy.models.sizes import positive
+from frenemy.models.sizes import positive, staged
 from frenemy.types import Inputs, Logits
 
 __all__ = ["CIFARResNet"]
@@ -42,7 +41,7 @@ class _Block(nn.Module):
 
 @final
 class CIFARResNet(nn.Module):
-    """The residual network of `depth = 6n + 2` layers for CIFAR-10: 20, 32, 44, 56 or 110 in the paper.
+    """The residual network of `depth = 6n + 2` layers for CIFAR-10: 20 to 110 and 1202 in the paper.
 
     One 3 x 3 convolution, then three stages of `n` blocks with `width`, `2 width` and `4 width` channels, the second
     and the third halving the image, then the mean over the image and one affine map. No shortcut has weights
@@ -51,7 +50,7 @@ class CIFARResNet(nn.Module):
     Args:
         channels: channels of an image, at least 1; height and width are free and need not be equal.
         classes: logits a row, at least 2.
-        depth: layers with weights, `6n + 2` with `n` at least 1.
+        depth: layers with weights, `6n + 2`, from 8 to 1202.
         width: channels of the first stage, at least 1.
 
     Raises:
@@ -74,16 +73,13 @@ class CIFARResNet(nn.Module):
     def __init__(self, channels: int = 3, classes: int = 10, depth: int = 20, width: int = 16) -> None:
         super().__init__()
         positive("CIFARResNet", width=width)
-        if depth < 8 or depth % 6 != 2:
-            raise ModelError(
-                f"expected depth of CIFARResNet to be 6n + 2 with n at least 1, got {depth}; take 20, 32, 44, 56 or 110"
-            )
+        blocks = staged("CIFARResNet", depth, 2, 1202, "20, 32, 44, 56 or 110")
         self.channels, self.classes, self.depth, self.width = channels, classes, depth, width
         self.stem = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
         )
         stages = [
-            nn.Sequential(_Block(before, after), *(_Block(after, after) for _ in range((depth - 2) // 6 - 1)))
+            nn.Sequential(_Block(before, after), *(_Block(after, after) for _ in range(blocks - 1)))
             for before, after in ((width, width), (width, 2 * width), (2 * width, 4 * width))
         ]
         self.stages = nn.Sequential(*stages)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar, final
 
 from torch import Tensor, nn
 
 from frenemy.card import Card
-from frenemy.errors import ModelError
-from frenemy.models.sizes import positive
+from frenemy.models.sizes import positive, staged
 from frenemy.types import Inputs, Logits
 
 __all__ = ["PreActResNet18", "WideResNet"]
@@ -49,7 +49,7 @@ class _Block(nn.Module):
 def _stages(widths: tuple[int, ...], blocks: int) -> nn.Sequential:
     """Stages of so many blocks; `widths` begins with the stem's. Every stage but the first halves the image."""
     stages = []
-    for n, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for n, (before, after) in enumerate(pairwise(widths)):
         rest = [_Block(after, after, 1) for _ in range(blocks - 1)]
         stages.append(nn.Sequential(_Block(before, after, 1 if n == 0 else 2, first=n == 0), *rest))
     return nn.Sequential(*stages)
@@ -111,7 +111,7 @@ class WideResNet(nn.Module):
     Args:
         channels: channels of an image, at least 1; height and width are free and need not be equal.
         classes: logits a row, at least 2.
-        depth: layers with weights, the shortcuts of the three stages among them: `6n + 4` with `n` at least 1.
+        depth: layers with weights, the shortcuts of the three stages among them: `6n + 4`, from 10 to 1000.
         widen: how many times as wide as a usual residual network, at least 1.
         width: channels of the stem, at least 1.
 
@@ -137,15 +137,12 @@ class WideResNet(nn.Module):
     ) -> None:
         super().__init__()
         positive("WideResNet", widen=widen, width=width)
-        if depth < 10 or depth % 6 != 4:
-            raise ModelError(
-                f"expected depth of WideResNet to be 6n + 4 with n at least 1, got {depth}; take 16, 28, 34 or 40"
-            )
+        blocks = staged("WideResNet", depth, 4, 1000, "16, 28, 34 or 40")
         self.channels, self.classes = channels, classes
         self.depth, self.widen, self.width = depth, widen, width
         wide = width * widen
         self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
-        self.stages = _stages((width, wide, 2 * wide, 4 * wide), (depth - 4) // 6)
+        self.stages = _stages((width, wide, 2 * wide, 4 * wide), blocks)
         self.last = _active(4 * wide)
         self.head = nn.Linear(4 * wide, classes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from frenemy.errors import ModelError
 
-__all__ = ["positive", "room"]
+__all__ = ["positive", "room", "staged"]
 
 
 def positive(kind: str, **sizes: int) -> None:
@@ -33,3 +33,24 @@ def room(side: int, least: int) -> int:
             f"expected images of at least {least} x {least}, got {side} x {side}; take a linear model or an MLP"
         )
     return side
+
+
+def staged(kind: str, depth: int, rest: int, most: int, usual: str) -> int:
+    """Give the `n` of a residual network of `depth = 6n + rest` layers: three stages of `n` blocks of two layers.
+
+    Args:
+        kind: the architecture, for what is said if the depth does not fit.
+        depth: layers with weights.
+        rest: layers outside the stages.
+        most: the greatest depth that is built, since a depth in a file may be any number.
+        usual: depths to take instead, for what is said.
+
+    Raises:
+        ModelError: the depth is of another form, or above `most`.
+    """
+    blocks, left = divmod(depth - rest, 6)
+    if left or not rest + 6 <= depth <= most:
+        raise ModelError(
+            f"expected depth of {kind} to be 6n + {rest} from {rest + 6} to {most}, got {depth}; take {usual}"
+        )
+    return blocks

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 from torch import nn
 
 from frenemy.card import Card
+from frenemy.errors import ModelError
 from frenemy.models.sizes import positive, room
 from frenemy.types import Inputs, Logits
 
 __all__ = ["CapacityCNN", "SmallCNN"]
+
+_MOST: Final = 16
+"""Greatest capacity: weights double twice with each step, and a capacity in a file may be any number."""
 
 
 @final
@@ -91,10 +95,10 @@ class CapacityCNN(nn.Module):
         channels: channels of an image, at least 1.
         side: height and width of an image in pixels, at least 4; 28 shrinks to 14 and then to 7.
         classes: logits a row, at least 2.
-        capacity: `d`, at least 1; the weights grow about fourfold with each step.
+        capacity: `d`, from 1 to 16; the weights grow about fourfold with each step.
 
     Raises:
-        ModelError: the image is too small to be halved twice, or the capacity is below 1.
+        ModelError: the image is too small to be halved twice, or the capacity is not in this range.
     """
 
     card: ClassVar[Card] = Card(
@@ -113,7 +117,8 @@ class CapacityCNN(nn.Module):
 
     def __init__(self, channels: int = 1, side: int = 28, classes: int = 10, capacity: int = 4) -> None:
         super().__init__()
-        positive("CapacityCNN", capacity=capacity)
+        if not 1 <= capacity <= _MOST:
+            raise ModelError(f"expected capacity of CapacityCNN to be 1 to {_MOST}, got {capacity}; take 4")
         self.channels, self.side, self.classes, self.capacity = channels, room(side, 4), classes, capacity
         first, second, neurons = 2 ** (capacity - 1), 2**capacity, 2 ** (capacity + 4)
         self.features = nn.Sequential(

@@ -29,7 +29,7 @@ SHARED: Final = {
     },
     "objectives": {"objective", "surrogates"},
     "threats": {"threat", "slack", "finite"},
-    "models": {"model", "still", "timed", "veiled", "predictor"},
+    "models": {"model", "still", "timed", "veiled", "predictor", "sizes"},
     "theory": {"problem"},
     "data": {"batch", "examples", "archive", "box", "pickles", "places"},
 }

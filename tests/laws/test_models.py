@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,20 +21,27 @@ from frenemy.models.still import still
 from frenemy.rng import Key
 
 ARCHITECTURES = sorted(catalog("models"))
-TINY = {"features": 12, "channels": 2, "side": 8, "classes": 3, "width": 2, "hidden": (5, 4)}
+DATA = {"features": 12, "channels": 2, "side": 8, "classes": 3}
+TINY = DATA | {"width": 2, "hidden": (5, 4), "capacity": 2, "depth": 8, "widen": 2}
+OWN = {"smallcnn": {"side": 16, "width": 8}, "wideresnet": {"depth": 10}}
+"""What the layers of one architecture need."""
 every = pytest.mark.parametrize("name", ARCHITECTURES)
 
 
 def shape_of(name: str) -> tuple[int, ...]:
     flat = "features" in inspect.signature(catalog("models")[name].load()).parameters
-    return (3, 2, 2) if flat else (2, 8, 8)
+    side = settings_of(name).get("side", 8)
+    return (3, 2, 2) if flat else (2, side, side)
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    small: dict[str, Any] = TINY | OWN.get(name, {})
+    return {word: small[word] for word in inspect.signature(catalog("models")[name].load()).parameters}
 
 
 def tiny(name: str, seed: int = 0) -> nn.Module:
-    kind = catalog("models")[name].load()
-    settings = {word: TINY[word] for word in inspect.signature(kind).parameters if word in TINY}
     with torch.random.fork_rng(devices=[]):
-        module: nn.Module = kind(**settings)
+        module: nn.Module = catalog("models")[name].load()(**settings_of(name))
     return initialise(module, Key(seed))
 
 
@@ -147,10 +155,13 @@ def test_the_same_weights_give_the_same_bytes(name: str, tmp_path: Path) -> None
 def test_a_key_decides_the_weights_and_nothing_else_does(name: str) -> None:
     before = torch.get_rng_state()
     first, again, other = tiny(name, 7), tiny(name, 7), tiny(name, 8)
-    built, short = build(f"{name}@7", examples=examples(name))
+    own = ",".join(f"{word}={value}" for word, value in settings_of(name).items() if word not in DATA)
+    built, short = build(f"{name}({own})@7", examples=examples(name))
     assert torch.equal(torch.get_rng_state(), before)
     assert fingerprint(first) == fingerprint(again) != fingerprint(other)
-    assert short == f"{name}@7"
+    assert fingerprint(built) == fingerprint(Answers(first))
+    assert short.startswith(name)
+    assert short.endswith("@7")
     assert built.notes == []
     assert built(inputs(name, 3)).shape == (3, 3)
 

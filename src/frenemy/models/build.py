@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import re
 from collections.abc import Sequence
@@ -15,22 +14,21 @@ from torch.nn.modules.conv import _ConvNd
 
 from frenemy.catalog import Part, catalog
 from frenemy.data.examples import Examples
-from frenemy.errors import ModelError, nearest
+from frenemy.errors import ModelError
 from frenemy.models.answers import Answers
 from frenemy.models.factory import with_source
 from frenemy.models.files import LIMIT, load_state, matching, read_config
 from frenemy.models.foreign import foreign
 from frenemy.models.model import Model, device_of
 from frenemy.models.scaled import Scaled
+from frenemy.models.spec import FORMS, Wanted, architecture, wanted
 from frenemy.models.still import still
 from frenemy.rng import Key
 
 __all__ = ["build", "fits", "initialise"]
 
-_FORMS = (
-    "ARCH:FILE.safetensors, FILE.safetensors, FILE.py:FACTORY, ARCH@SEED, lightgbm:FILE.txt, xgboost:FILE.json, "
-    "onnx:FILE.onnx or http://ADDRESS"
-)
+_NAMED = r"\w+(?:\([^@:]*\))?"
+"""An architecture, with settings in brackets or without."""
 
 
 def build(
@@ -47,9 +45,10 @@ def build(
 
     Args:
         spec: `ARCH:FILE.safetensors` for weights of an architecture of the catalog; `FILE.safetensors` where the
-            file says its architecture; `ARCH@SEED` for random weights; `FILE.py:FACTORY` for a model of your own, or
-            for a fitted estimator of scikit-learn; `lightgbm:FILE.txt`, `xgboost:FILE.json` and `onnx:FILE.onnx` for
-            models of these libraries; an `http://` or `https://` address for one behind it.
+            file says its architecture; `ARCH@SEED` for random weights; ARCH may have settings in brackets, as
+            `cifarresnet(depth=20,width=4)`; `FILE.py:FACTORY` for a model of your own, or for a fitted estimator of
+            scikit-learn; `lightgbm:FILE.txt`, `xgboost:FILE.json` and `onnx:FILE.onnx` for models of these libraries;
+            an `http://` or `https://` address for one behind it.
         examples: give the shape of an input and the number of classes.
         mean, std: normalisation to put inside the model, in the units of the inputs; 0 and 1 where None.
         output: key, attribute or position of the logits, where the model gives more than one thing.
@@ -152,74 +151,53 @@ def _resolved(spec: str, examples: Examples, partial: bool) -> tuple[Model, str,
         return made, f"{Path(file).stem}.{factory}", [], source
     if spec.endswith(".py"):
         raise ModelError(f"expected FILE.py:FACTORY, got '{spec}'; say which function of it makes the model")
-    if seeded := re.fullmatch(r"(\w+)@(-?\d+)", spec):
-        part = _architecture(seeded[1])
-        settings = _settings(part, examples)
-        _construct(part, settings, "meta")
-        return initialise(_construct(part, settings, "cpu"), Key(int(seeded[2]))), spec, [], b""
+    if seeded := re.fullmatch(rf"({_NAMED})@(-?\d+)", spec):
+        kind = wanted(seeded[1])
+        settings = kind.settings(examples)
+        _construct(kind.part, settings, "meta")
+        module = initialise(_construct(kind.part, settings, "cpu"), Key(int(seeded[2])))
+        return module, f"{kind.short}@{seeded[2]}", [], b""
     if found := foreign(spec, examples):
         return found
-    if named := re.fullmatch(r"(\w\w+):(.+)", spec):
-        return _loaded(_architecture(named[1]), Path(named[2]), examples, partial)
-    if Path(spec).suffix:
+    if named := re.fullmatch(rf"(\w{_NAMED}):(.+)", spec):
+        return _loaded(wanted(named[1]), Path(named[2]), examples, partial)
+    if Path(spec).suffix and not re.fullmatch(_NAMED, spec):
         if Path(spec).suffix == ".py" or ":" in Path(spec).suffix:
-            raise ModelError(f"expected a model as {_FORMS}, got '{spec}'")
+            raise ModelError(f"expected a model as {FORMS}, got '{spec}'")
         return _loaded(None, Path(spec), examples, partial)
-    part = _architecture(spec)
+    name = wanted(spec).part.name
     raise ModelError(
-        f"expected weights for {part.name}, got none; write {spec}:FILE.safetensors, or {spec}@0 for random weights"
+        f"expected weights for {name}, got none; write {spec}:FILE.safetensors, or {spec}@0 for random weights"
     )
 
 
-def _architecture(name: str) -> Part:
-    known = catalog("models")
-    if name.lower() not in known:
-        raise ModelError(
-            f"expected a model as {_FORMS}, got the unknown architecture '{name}'{nearest(name.lower(), known)}"
-        )
-    return known[name.lower()]
-
-
 def _loaded(
-    part: Part | None, path: Path, examples: Examples, partial: bool
+    kind: Wanted | None, path: Path, examples: Examples, partial: bool
 ) -> tuple[Model, str, list[str], bytes]:
     config = read_config(path)
     told, settings = config.get("architecture"), config.get("settings")
-    if part is None:
+    if kind is None:
         if not isinstance(told, str):
             raise ModelError(
                 f"expected {path.name} to say its architecture, got weights alone; write ARCH:{path} with ARCH one "
                 f"of {', '.join(sorted(catalog('models')))}"
             )
-        part = _architecture(told)
-    elif isinstance(told, str) and told.lower() != part.name.lower():
+        kind = Wanted(architecture(told), told, {})
+    elif isinstance(told, str) and told.lower() != kind.part.name.lower():
         raise ModelError(
-            f"expected weights of {part.name}, got {path.name} of {told}; write {told.lower()}:{path}"
+            f"expected weights of {kind.part.name}, got {path.name} of {told}; write {told.lower()}:{path}"
         )
-    known = dict(settings) if isinstance(settings, dict) and settings else _settings(part, examples)
-    matching(_construct(part, known, "meta"), path, partial)
-    module = _construct(part, known, "cpu")
+    if isinstance(settings, dict) and settings:
+        known = kind.agreeing(settings, path.name)
+    else:
+        known = kind.settings(examples)
+    matching(_construct(kind.part, known, "meta"), path, partial)
+    module = _construct(kind.part, known, "cpu")
     if partial:
         initialise(module, Key(0).fold("partial"))
     left = load_state(module, path, partial)
     note = f"{len(left)} of {len(module.state_dict())} tensors are not in {path.name} and are drawn at random"
     return module, path.stem, [f"{note}: {', '.join(left[:5])}"] if left else [], b""
-
-
-def _settings(part: Part, examples: Examples) -> dict[str, object]:
-    """Read off the data what the constructor asks of it."""
-    names = inspect.signature(part.load()).parameters
-    shape = tuple(examples.x.shape[1:])
-    known: dict[str, object] = {"features": math.prod(shape), "classes": len(examples.classes)}
-    if "channels" in names or "side" in names:
-        if len(shape) != 3 or ("side" in names and shape[1] != shape[2]):
-            what = "square images" if "side" in names else "images"
-            raise ModelError(
-                f"expected {what} (channels, height, width) for {part.name}, got inputs of shape {shape} in "
-                f"{examples.name}; take an architecture that flattens, such as mlp"
-            )
-        known |= {"channels": shape[0], "side": shape[2]}
-    return {name: value for name, value in known.items() if name in names}
 
 
 def _construct(part: Part, settings: dict[str, object], place: str) -> nn.Module:

@@ -7,18 +7,10 @@ from typing import ClassVar, final
 from torch import nn
 
 from frenemy.card import Card
-from frenemy.errors import ModelError
+from frenemy.models.sizes import positive, room
 from frenemy.types import Inputs, Logits
 
 __all__ = ["ConvNet", "LeNet"]
-
-
-def _room(side: int, least: int) -> int:
-    if side < least:
-        raise ModelError(
-            f"expected images of at least {least} x {least}, got {side} x {side}; take a linear model or an MLP"
-        )
-    return side
 
 
 @final
@@ -50,7 +42,7 @@ class LeNet(nn.Module):
 
     def __init__(self, channels: int = 1, side: int = 28, classes: int = 10) -> None:
         super().__init__()
-        self.channels, self.side, self.classes = channels, _room(side, 4), classes
+        self.channels, self.side, self.classes = channels, room(side, 4), classes
         self.features = nn.Sequential(
             nn.Conv2d(channels, 32, 5, padding=2),
             nn.ReLU(),
@@ -82,14 +74,15 @@ class ConvNet(nn.Module):
         width: channels of the first convolution, at least 1; the second has twice as many.
 
     Raises:
-        ModelError: the image is too small to be halved.
+        ModelError: the image is too small to be halved, or the width is below 1.
     """
 
     card: ClassVar[Card] = Card()
 
     def __init__(self, channels: int = 1, side: int = 8, classes: int = 10, width: int = 16) -> None:
         super().__init__()
-        self.channels, self.side, self.classes, self.width = channels, _room(side, 2), classes, width
+        positive("ConvNet", width=width)
+        self.channels, self.side, self.classes, self.width = channels, room(side, 2), classes, width
         self.features = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1),
             nn.ReLU(),

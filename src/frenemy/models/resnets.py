@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from frenemy.card import Card
+from frenemy.models.sizes import positive
 from frenemy.types import Inputs, Logits
 
 __all__ = ["ResNet18"]
@@ -47,6 +48,9 @@ class ResNet18(nn.Module):
         channels: channels of an image, at least 1; height and width are free and need not be equal.
         classes: logits a row, at least 2.
         width: channels of the first stage, at least 1.
+
+    Raises:
+        ModelError: the width is below 1.
     """
 
     card: ClassVar[Card] = Card(
@@ -64,6 +68,7 @@ class ResNet18(nn.Module):
 
     def __init__(self, channels: int = 3, classes: int = 10, width: int = 64) -> None:
         super().__init__()
+        positive("ResNet18", width=width)
         self.channels, self.classes, self.width = channels, classes, width
         self.stem = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()

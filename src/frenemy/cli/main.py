@@ -23,6 +23,7 @@ _VERBS: Final = {
     "audit": "judge a model against an enemy, a false friend and anybody who wants its answer to flip",
     "converge": "draw the loss and the accuracy of a search against its steps",
     "landscape": "draw the loss around the inputs",
+    "transfer": "attack one model and judge another, for every two of several",
     "pairs": "find the nearest examples of different classes",
     "theory": "show toy problems whose numbers are known exactly",
     "report": "make the tables and the page of a finished audit again",

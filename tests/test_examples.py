@@ -48,8 +48,8 @@ def test_an_example_is_short_and_has_its_own_test(file: Path) -> None:
     assert f'run("{file.stem}")' in Path(__file__).read_text()
 
 
-def test_there_are_seven() -> None:
-    assert len(list(EXAMPLES.glob("*.py"))) == 7
+def test_there_are_eight() -> None:
+    assert len(list(EXAMPLES.glob("*.py"))) == 8
 
 
 def test_your_model_is_flattered_and_broken(run: Run) -> None:
@@ -100,6 +100,14 @@ def test_report_is_written_where_it_says(run: Run, outputs: dict[str, dict[str, 
     files = [folder / line for line in run("write_report").splitlines()]
     assert {file.name for file in files} >= {"report.html", "results.json", "table.csv", "examples.npz"}
     assert all(file.stat().st_size > 100 for file in files)
+
+
+def test_points_that_transfer_do_more_than_random_ones(run: Run) -> None:
+    enemy, friend = (shares(text) for text in run("transfer_matrix").split("hypocritical"))
+    assert len(enemy) == len(friend) == 4 * 3
+    (narrow, from_narrow), (from_wide, wide) = enemy[:2], enemy[3:5]
+    by_chance = max(enemy[9:11])
+    assert min(narrow, wide, from_narrow, from_wide) > by_chance
 
 
 def test_a_server_says_how_to_start_it(run: Run) -> None:

@@ -24,6 +24,7 @@ _VERBS: Final = {
     "train": "train a model by a method of robust training",
     "converge": "draw the loss and the accuracy of a search against its steps",
     "landscape": "draw the loss around the inputs",
+    "transfer": "attack one model and judge another, for every two of several",
     "pairs": "find the nearest examples of different classes",
     "theory": "show toy problems whose numbers are known exactly",
     "report": "make the tables and the page of a finished audit again",

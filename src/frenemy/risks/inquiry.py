@@ -154,7 +154,8 @@ class Inquiry:
             began = time.perf_counter()
             return work() | {"seconds": np.array(time.perf_counter() - began)}
 
-        found = self._ledger.result({**self._identity, **what, **_told(threat), "key": self.key.value}, timed)
+        job = {**self._identity, **what, **_told(threat), "key": self.key.value}
+        found = self._ledger.result(job, timed, _whole)
         self.cost += Cost(int(found["forwards"]), int(found["backwards"]), float(found["seconds"]))
         return found
 
@@ -242,5 +243,5 @@ def _digest(end: float | Tensor) -> str:
 
 
 def _whole(answers: Arrays) -> bool:
-    """Whether the model answered at every example."""
-    return not bool(answers["broken"].any())
+    """Whether the model answered at every example, as far as it was asked."""
+    return "broken" not in answers or not bool(answers["broken"].any())

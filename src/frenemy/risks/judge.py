@@ -32,7 +32,6 @@ __all__ = ["BROKEN", "Judge"]
 BROKEN = len(Status)
 """Outcome of an example at which the model raised an error, also when it was asked about it alone."""
 
-_PICTURES = 6
 _T = TypeVar("_T")
 
 
@@ -53,9 +52,11 @@ class Judge:
 
     Attributes:
         others: examples from which searches by labels may start, where there are some.
+        pictures: how many points, at most, a search shows.
     """
 
     others: Others | None = None
+    pictures: int = 6
 
     def __init__(self, model: Answers, *, fast: bool, precision: str, batch_size: int) -> None:
         self.model = model
@@ -119,7 +120,7 @@ class Judge:
             or the answer not finite), `loss`, `distance`, `step`, `flat`, `claimed` (success that did not stand up),
             `over_label` and `over_clean` (how far the logit of the label, and of the clean answer, lies above all
             others at the point; negative is below), `forwards` and `backwards`, each `(batch,)`; `seconds`; `shown`
-            and `points`, a few rows and their points, those that were found first.
+            and `points`, some rows and their points, those that were found first.
         """
         began = time.perf_counter()
 
@@ -149,7 +150,7 @@ class Judge:
                     whole = result.setdefault(name, np.full((count, *values.shape[1:]), blank, values.dtype))
                     whole[rows.cpu().numpy()] = values
         sound = np.flatnonzero(result["outcome"] != BROKEN)
-        shown = sound[np.argsort(result["outcome"][sound] != Status.FOUND, kind="stable")][:_PICTURES]
+        shown = sound[np.argsort(result["outcome"][sound] != Status.FOUND, kind="stable")][: self.pictures]
         return result | {
             "shown": shown,
             "points": points[shown],
@@ -178,13 +179,7 @@ class Judge:
         return columns
 
     def _outcome(
-        self,
-        batch: Batch,
-        goal: Tensor,
-        said: Tensor,
-        found: Found,
-        threat: Threat,
-        objective: Objective,
+        self, batch: Batch, goal: Tensor, said: Tensor, found: Found, threat: Threat, objective: Objective
     ) -> dict[str, Any]:
         with still(self.model):
             logits = look(self.model, found.x, self.batch_size)

@@ -1,4 +1,4 @@
-"""Views: a search on its way, the loss around the inputs, how near classes come: numbers only."""
+"""Views: a search on its way, the loss around the inputs, how near classes come, what transfers: numbers only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from frenemy.risks.estimate import Estimate, proportion
 
-__all__ = ["Convergence", "Landscape", "Pairs"]
+__all__ = ["Convergence", "Landscape", "Pairs", "Transfer"]
 
 _LAST: Final = 0.2
 """What still falls in this last share of the steps tells whether the search had come to rest."""
@@ -168,3 +168,63 @@ class Pairs:
     def crossed(self, eps: float) -> int:
         """Count the pairs of classes that come as near as eps or nearer."""
         return sum(bool(self.distance[a, b] <= eps) for a, b in self.order)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Transfer:
+    """What points that were found on some models do to others, for one objective.
+
+    Args:
+        models: the names of those that are judged.
+        sources: whose points; a model by its name, or `random points` of the threat, which nobody searched for.
+        attacks: what searched each source, in words.
+        data, threat, objective: in words; the objective is `untargeted` or `hypocritical`.
+        index: `(n,)` the examples, by their place in the data.
+        clean: `(models, n)` whether each model is right on the inputs themselves.
+        right: `(sources, models, n)` whether each model is right on the points of each source.
+        apart: how many examples were left out: an input, an answer of some model or a point of some source is none.
+        notes: sentences on what was left out or handled.
+        settings: all that decides the numbers.
+    """
+
+    models: tuple[str, ...]
+    sources: tuple[str, ...]
+    attacks: tuple[str, ...]
+    data: str
+    threat: str
+    objective: str
+    index: NDArray[np.int64]
+    clean: NDArray[np.bool_]
+    right: NDArray[np.bool_]
+    apart: int
+    notes: tuple[str, ...]
+    settings: dict[str, Any]
+
+    def rate(self, source: int, target: int) -> Estimate:
+        """Share of the examples that the target gets right (for a false friend: wrong) which the points turn.
+
+        Every point of the source counts, also where it did nothing to the source itself (000, A.4).
+        """
+        counted = self._open(target)
+        return proportion(int(self._turned(source, target)[counted].sum()), int(counted.sum()))
+
+    def carried(self, source: int, target: int) -> Estimate:
+        """The same among those of these examples that the points turn on the source itself."""
+        if self.sources[source] not in self.models:
+            return proportion(0, 0)
+        home = self.models.index(self.sources[source])
+        counted = self._open(target) & self._open(home) & self._turned(source, home)
+        return proportion(int(self._turned(source, target)[counted].sum()), int(counted.sum()))
+
+    def accuracy(self, source: int, target: int) -> Estimate:
+        """Share of all examples that the target gets right on the points of the source (001, Table 4)."""
+        return proportion(int(self.right[source, target].sum()), len(self.index))
+
+    def _open(self, model: int) -> NDArray[np.bool_]:
+        counted: NDArray[np.bool_] = self.clean[model] == (self.objective == "untargeted")
+        return counted
+
+    def _turned(self, source: int, target: int) -> NDArray[np.bool_]:
+        turned: NDArray[np.bool_] = self.right[source, target] != (self.objective == "untargeted")
+        return turned

@@ -8,13 +8,17 @@ import frenemy
 from frenemy.models.build import initialise
 from frenemy.risks.transfer import transfer
 from frenemy.training.fit import fit
+from frenemy.training.regime import Regime
+from frenemy.training.standard import Standard
 
 
 def trained(width: int, seed: int) -> nn.Module:
     """A small network of digits, trained for a second or two."""
     key = frenemy.Key(seed)
     layers = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
-    return fit(initialise(layers, key), frenemy.load("digits", split="train"), key=key, epochs=4, rate=3e-3)
+    regime = Regime(epochs=4, rate=3e-3)
+    digits = frenemy.load("digits", split="train")
+    return fit(Standard(), initialise(layers, key), digits, key=key, regime=regime).model
 
 
 def main() -> None:

@@ -26,7 +26,6 @@ from masks import (
 from torch import nn
 
 import frenemy
-from frenemy.attacks.pgd import PGD
 from frenemy.data.digits import Digits
 from frenemy.models.bpda import BPDA
 from frenemy.models.build import initialise
@@ -38,6 +37,8 @@ from frenemy.models.model import Model
 from frenemy.models.resnets import ResNet18
 from frenemy.training.demonstration import demonstration
 from frenemy.training.fit import fit
+from frenemy.training.pgdat import PGDAT
+from frenemy.training.recipe import Recipe
 from frenemy.training.regime import Regime
 from frenemy.training.standard import Standard
 
@@ -69,12 +70,15 @@ class Piece:
     naive: Callable[[Any], Model] = lambda model: model
 
 
-def trained(model: nn.Module, name: str, epochs: int = 20, smoothing: float = 0.0) -> nn.Module:
+PLAIN: Final = Standard()
+
+
+def trained(model: nn.Module, name: str, epochs: int = 20, recipe: Recipe = PLAIN) -> nn.Module:
     """Train on the digits, the same way every time."""
     key = frenemy.Key(0).fold(name)
     regime = Regime(epochs=epochs, batch_size=64, rate=3e-3)
     start = initialise(model, key.fold("weights"))
-    return fit(Standard(smoothing), start, Digits("train")(), key=key, regime=regime).model
+    return fit(recipe, start, Digits("train")(), key=key, threat=frenemy.Linf(EPS), regime=regime).model
 
 
 def net(*, winners: float = 0.0, width: int = 128) -> nn.Module:
@@ -93,7 +97,7 @@ def broken() -> Iterator[Piece]:
     yield Piece(
         "label smoothing",
         "trained on soft labels: the slope of cross-entropy points nowhere useful",
-        lambda: trained(ConvNet(), "smooth", 60, smoothing=0.9),
+        lambda: trained(ConvNet(), "smooth", 60, Standard(smoothing=0.9)),
         "other losses, AutoAttack",
     )
     yield Piece(
@@ -166,14 +170,13 @@ def broken() -> Iterator[Piece]:
 
 def honest() -> Iterator[Piece]:
     """Models whose number is what it seems."""
-    robust = {"attack": PGD(steps=7, step_size=0.25, early_stop=False), "threat": frenemy.Linf(EPS)}
     yield Piece("small network, plain", "the demonstration's", lambda: demonstration("digits-plain"))
     yield Piece("small network, robust", "trained on PGD examples", lambda: demonstration("digits-robust"))
     yield Piece("perceptron, plain", "two hidden layers", lambda: trained(net(), "perceptron"))
     yield Piece(
         "perceptron, robust",
         "trained on PGD examples",
-        lambda: trained(net(width=256), "perceptron", 30, **robust),
+        lambda: trained(net(width=256), "perceptron", 30, PGDAT(steps=7)),
     )
     yield Piece("linear", "logistic regression", lambda: trained(Linear(64, 10), "linear"))
     yield Piece("wide perceptron", "one hidden layer", lambda: trained(MLP(64, (512,), 10), "wide"))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests import scenes
 from tests.laws import test_attack_care as care
 from tests.laws import test_attacks as laws
+from tests.laws import test_attacks_alone as alone
 from tests.oracles import linear_net, net
 from tests.scenes import batch_of, labelled
 from torch import Tensor
@@ -191,9 +192,9 @@ def test_no_tensor_of_all_pairs_is_ever_made(shape: tuple[int, ...], slopes: str
 
 
 LAWS: list[tuple[Any, dict[str, Any]]] = [
-    (laws.test_alone_is_as_in_company, {"early_stop": True, "random_start": False}),
-    (laws.test_alone_is_as_in_company, {"early_stop": False, "random_start": False}),
-    (laws.test_each_row_may_have_its_own_size, {}),
+    (alone.test_alone_is_as_in_company, {"early_stop": True, "random_start": False}),
+    (alone.test_alone_is_as_in_company, {"early_stop": False, "random_start": False}),
+    (alone.test_each_row_may_have_its_own_size, {}),
     (laws.test_no_rows_give_no_rows, {}),
     (laws.test_size_nought_gives_the_input_back_bit_for_bit, {}),
     (laws.test_the_point_is_in_the_set_and_the_report_is_true, {"shape": (7,), "classes": 2}),

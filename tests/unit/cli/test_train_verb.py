@@ -11,7 +11,7 @@ from tests.unit.cli.conftest import Frenemy
 
 @pytest.fixture
 def words(tmp_path: Path) -> list[str]:
-    return ["--examples", "300", "--epochs", "2", "--out", str(tmp_path / "run"), "--device", "cpu"]
+    return ["--examples", "120", "--epochs", "2", "--out", str(tmp_path / "run"), "--device", "cpu"]
 
 
 def test_a_trained_model_is_read_by_an_audit(frenemy: Frenemy, words: list[str], tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_trained_model_is_read_by_an_audit(frenemy: Frenemy, words: list[str],
     assert "How did the training go?" in page
     weights = str(tmp_path / "run" / "model.safetensors")
     judged = frenemy(
-        "audit", "--model", weights, "--examples", "20", "--effort", "quick", "--out", str(tmp_path / "audit")
+        "audit", "--model", weights, "--examples", "8", "--effort", "quick", "--out", str(tmp_path / "audit")
     )
     assert judged.code == 0
     before = (tmp_path / "run" / "model.safetensors").read_bytes()
@@ -53,7 +53,7 @@ def test_a_trained_model_is_read_by_an_audit(frenemy: Frenemy, words: list[str],
         ("pgdat --epochs 0", "expected epochs to be at least 1"),
         ("pgdat --schedule cosin", "unknown schedule 'cosin'; did you mean 'cosine'?"),
         ("pgdat --milestones x", "expected --milestones to be epochs"),
-        ("pgdat --hold-out 300", "expected examples to train on"),
+        ("pgdat --hold-out 120", "expected examples to train on"),
         ("pgdat --threat linf:-1", "expected a size of 0 or larger"),
         ("pgdat --preset paper", "expected --data that pgdat has a preset for"),
         ("pgdat --model nonet", "unknown architecture 'nonet'"),

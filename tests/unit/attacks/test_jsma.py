@@ -218,7 +218,7 @@ def test_the_laws_of_attacks_hold_in_this_set_too(
     name = attack.__name__.lower()
     monkeypatch.setitem(scenes.ATTACKS, name, attack)
     monkeypatch.setitem(scenes._MAKERS, "l0", L0)
-    for module in (laws, care):
+    for module in (laws, alone, care):
         monkeypatch.setattr(module, "size_of", lambda kind, features: 0.5 * features)
     law(name, "l0", **settings_)
 

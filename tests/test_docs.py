@@ -145,6 +145,7 @@ def test_new_parts_need_one_file_each_and_no_other_change(tmp_path: Path) -> Non
         ("attacks", "randomguess"),
         ("threats", "brightness"),
         ("objectives", "unsure"),
+        ("training", "jitter"),
         ("models", "tanh"),
         ("data", "jsonlines"),
     ):

@@ -55,9 +55,9 @@ class Subject(Source):
 
     Args:
         model: ARCH:FILE.safetensors (see `frenemy list models`), FILE.safetensors, ARCH@SEED for random weights, or
-            FILE.py:FACTORY for your own code, which is run; lightgbm:FILE.txt, xgboost:FILE.json, onnx:FILE.onnx, or
-            http://ADDRESS; several are separated by commas; digits-plain and digits-robust are the demonstration
-            models.
+            FILE.py:FACTORY for your own code, which is run; ARCH may have settings in brackets, as
+            cifarresnet(depth=20,width=8); lightgbm:FILE.txt, xgboost:FILE.json, onnx:FILE.onnx, or http://ADDRESS;
+            several are separated by commas; digits-plain and digits-robust are the demonstration models.
         threat: linf:8/255, l2:0.5, l1:12, or exact norms such as sphere-l2:4; by default linf:0.15 for digits,
             linf:0.2 for mnist and fashion-mnist, linf:8/255 for all else.
         mean: what the model subtracts from its inputs, one number or one a channel, separated by commas.
@@ -113,9 +113,13 @@ class Subject(Source):
         return Path("runs", name)
 
 
+_WORD: Final = r"(?:[^,()]|\((?:[^()]|\([^()]*\))*\)|[()])+"
+"""What stands between two commas: brackets are kept whole, two deep; one that is never closed is a letter."""
+
+
 def words(name: str, text: str) -> list[str]:
-    """Split an option at its commas; each word counts once."""
-    found = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    """Split an option at its commas, but not at those in brackets; each word counts once."""
+    found = list(dict.fromkeys(word.strip() for word in re.findall(_WORD, text) if word.strip()))
     if not found:
         raise UsageError(f"expected --{name} to be one or more words, got '{text}'; separate them by commas")
     return found

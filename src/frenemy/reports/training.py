@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from frenemy.files import write_atomic
 from frenemy.reports.panel import Line, Panel, drawn
 from frenemy.reports.paper import on_paper
 from frenemy.reports.sheet import Sheet, sheet
-from frenemy.training.fit import Fitted
+
+if TYPE_CHECKING:
+    from frenemy.training.fit import Fitted
 
 __all__ = ["trained"]
 

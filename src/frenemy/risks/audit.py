@@ -24,6 +24,7 @@ from frenemy.risks.plan import plan
 from frenemy.risks.pool import OBJECTIVES
 from frenemy.risks.question import access_named, likely, question
 from frenemy.risks.result import Audit
+from frenemy.risks.ruled import refuse_spheres
 from frenemy.risks.search import Search
 from frenemy.risks.wishes import wish_named
 from frenemy.rng import Key
@@ -125,6 +126,7 @@ def audit(
     wishes = tuple(dict.fromkeys(wish_named(word) for word in objectives))
     _check(precision, losses, curve, curve_examples, batch_size)
     eps = _size(threat)
+    refuse_spheres(examples.rules, threat)
     given = {"steps": steps, "step_size": step_size, "restarts": restarts, "queries": queries}
     given = {word: value for word, value in given.items() if value is not None}
     answering.access = wanted = access_named(access)
@@ -150,6 +152,7 @@ def audit(
     judge = Judge(answering, fast=fast, precision=precision, batch_size=batch_size)
     if shown is Access.GRADIENTS and not judge.sloped(examples.batch(slice(0, 1), asks.device)):
         searches = searches.seeing(Access.SCORES, threat, given)
+    judge.rules = examples.rules
     if searches.starts:
         judge.others = likely(examples)
     settings: dict[str, Any] = asks.identity() | {

@@ -19,6 +19,7 @@ from frenemy.risks.inquiry import Inquiry
 from frenemy.risks.plan import Plan
 from frenemy.risks.pool import Pool
 from frenemy.risks.result import Audit, Curve
+from frenemy.risks.ruled import about_rules
 from frenemy.risks.scrutiny import STAGES, about_handover, about_risks, scrutinise
 from frenemy.risks.shown import extremes, pictures
 from frenemy.risks.steady import about_answers
@@ -51,7 +52,9 @@ def conduct(
     around = not sphere or eps == 0
     sizes = () if hasattr(threat, "count") else grid(eps, settings["curve"])
     ball = threat.ball if isinstance(threat, Sphere) else threat
-    courses = {wish: Course.of(plan, wish, ball) for wish in wishes if wish != "reversal"} if sizes else {}
+    rules = inquiry.examples.rules
+    drawn = [wish for wish in wishes if wish != "reversal" and sizes]
+    courses = {wish: Course.of(plan, wish, ball, exact=rules is None) for wish in drawn}
     inquiry.expect(
         sum(map(len, plan.searches.values()))
         + sum(course.stages(sizes) for course in courses.values())
@@ -84,6 +87,10 @@ def conduct(
     for wish, searches in found.searches.items():
         findings += about_search(wish, searches, count)
     findings += about_gradients(found.searches, count)
+    if rules is not None:
+        tried = [s.result for searches in found.searches.values() for s in searches if len(s.result["rows"])]
+        lost = sum(int(result["lost"].sum()) for result in tried)
+        findings.append(about_rules(rules, threat, lost, sum(len(result["rows"]) for result in tried)))
     before = inquiry.cost
     findings += scrutinise(inquiry, plan, threat, found, eps)
     checking += inquiry.cost - before

@@ -16,9 +16,10 @@ from frenemy.risks.curves import Course, grid, trace
 from frenemy.risks.fates import columns, fates
 from frenemy.risks.headline import seek
 from frenemy.risks.inquiry import Inquiry
+from frenemy.risks.levels import about_levels
 from frenemy.risks.plan import Plan
 from frenemy.risks.pool import Pool
-from frenemy.risks.result import Audit, Curve
+from frenemy.risks.result import Audit, Curve, Measurement
 from frenemy.risks.ruled import about_rules
 from frenemy.risks.scrutiny import STAGES, about_handover, about_risks, scrutinise
 from frenemy.risks.shown import extremes, pictures
@@ -99,9 +100,14 @@ def conduct(
     inquiry.apart |= dict.fromkeys(beyond, "the threat allows no input there")
     findings += about_sample(inquiry.apart, inquiry.judge.errors, judged)
     headline = headline_points(found, judged, inquiry, plan, kind, eps)
+    numbers: list[Measurement] = []
+    levels: dict[str, Any] = {}
+    if bits := settings.get("quantise"):
+        told, numbers, levels = about_levels(inquiry, found, judged, bits, kind, eps, around)
+        findings += told
     findings += about_risks({m.measure: m.estimate for m in headline}, around)
     findings += about_handover(model.notes)
-    caveats, table = gravest_first(findings), columns(inquiry, found, ended)
+    caveats, table = gravest_first(findings), columns(inquiry, found, ended) | levels
     return Audit(
         model=settings["model"],
         data=settings["data"],
@@ -112,7 +118,7 @@ def conduct(
         checksum=settings["data_sha256"],
         low=float(torch.as_tensor(inquiry.examples.low).min()),
         high=float(torch.as_tensor(inquiry.examples.high).max()),
-        measurements=(*headline, *curve_points(curves, courses)),
+        measurements=(*headline, *numbers, *curve_points(curves, courses)),
         curves=tuple(curves),
         pictures=(*pictures(inquiry, found, eps), *extremes(inquiry, found, ended, threat)),
         caveats=caveats,

@@ -23,7 +23,7 @@ from frenemy.models.lowered import Lowered
 from frenemy.models.model import Model
 from frenemy.models.still import still
 from frenemy.objectives.objective import Objective
-from frenemy.risks.lead import lead, out_of_memory
+from frenemy.risks.lead import lead, levelled, out_of_memory
 from frenemy.risks.ruled import ruled
 from frenemy.risks.search import fitted
 from frenemy.rng import Key
@@ -56,11 +56,13 @@ class Judge:
         others: examples from which searches by labels may start, where there are some.
         pictures: how many points, at most, a search shows.
         rules: which columns of a table may change, and how.
+        bits: of the levels that points are rounded to and judged again, as `level_answer` and `level_distance`.
     """
 
     others: Others | None = None
     pictures: int = 6
     rules: Rules | None = None
+    bits: int | None = None
 
     def __init__(self, model: Answers, *, fast: bool, precision: str, batch_size: int) -> None:
         self.model = model
@@ -215,6 +217,7 @@ class Judge:
             "forwards": (found.forwards + 1).cpu().numpy(),
             "backwards": found.backwards.cpu().numpy(),
             **({} if lost is None else {"lost": lost.cpu().numpy()}),
+            **levelled(self.model, found.x, batch.x, threat, self.bits, self.batch_size),
             **({} if found.books is None else {"trace": found.books.trace.float().cpu().numpy()}),
         }
 

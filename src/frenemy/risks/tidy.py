@@ -1,4 +1,4 @@
-"""Tidy: points of a table brought to whole numbers, single ones in a group, and fixed values, inside the threat."""
+"""Tidy: points brought inside the threat to where they may lie: by the rules of a table, or on the levels of a file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from frenemy.data.rules import Rules
-from frenemy.threats.threat import Threat, radii
+from frenemy.threats.threat import Threat, broadcast, radii
 
-__all__ = ["single", "stuck", "tidied"]
+__all__ = ["rounded", "single", "stuck", "tidied"]
 
+_EDGE: Final = 1e-4
+"""Share of a level by which a point may be past it, for float32 rounding."""
 _SHARES: Final = (1.0, *(2.0**-k for k in range(1, 12)))
 """What is added to the share of a step, the largest first, as long as the point stays inside."""
 
@@ -77,3 +79,24 @@ def _mixed(point: Tensor, origin: Tensor, places: list[int], share: Tensor) -> T
 def single(part: Tensor) -> Tensor:
     """Put 1 where each row is largest, and 0 elsewhere."""
     return torch.zeros_like(part).scatter_(1, part.argmax(1, keepdim=True), 1.0)
+
+
+def rounded(x: Tensor, origin: Tensor, threat: Threat, bits: int) -> tuple[Tensor, Tensor]:
+    """Round points to multiples of `1 / (2^bits - 1)` inside the threat.
+
+    To the nearest level; in an Linf ball to the nearest level of the ball; else, where the point leaves the threat by
+    that, to the level towards the input in every coordinate.
+
+    Returns:
+        The points, and which of them lie in the threat; elsewhere there may be none that do.
+    """
+    top, size = 2**bits - 1, radii(threat.eps, origin)
+    x, home = x.double(), origin.double()
+    near, back = (x * top).round(), torch.where(x >= home, (x * top).floor(), (x * top).ceil())
+    if getattr(threat, "order", None) == math.inf:
+        reach = broadcast(size.double(), home)
+        near = near.clamp(((home - reach) * top - _EDGE).ceil(), ((home + reach) * top + _EDGE).floor())
+    near, back = ((level.clamp(0, top) / top).to(origin.dtype) for level in (near, back))
+    inside = threat.contains(near, origin, size)
+    point = torch.where(broadcast(inside, near), near, back)
+    return point, inside | threat.contains(back, origin, size)

@@ -31,7 +31,7 @@ SHARED: Final = {
     "threats": {"threat", "slack", "finite"},
     "models": {"model", "still", "timed", "veiled", "predictor", "sizes"},
     "theory": {"problem"},
-    "data": {"batch", "examples", "archive", "box", "pickles", "places"},
+    "data": {"batch", "examples", "archive", "box", "pickles", "places", "rules"},
 }
 ASSEMBLERS: Final = {"models/build.py", "models/foreign.py", "data/find.py", "attacks/autoattack.py"}
 FORBIDDEN: Final = {"utils", "common", "helpers", "misc"}

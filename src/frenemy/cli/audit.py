@@ -32,6 +32,7 @@ class AuditOptions(Subject):
         access: what the searches see of the model; gradients, scores, or its labels alone.
         curve: points of the accuracy curves from 0 to twice eps; 0 draws none.
         curve_examples: the curves are drawn from the first so many examples.
+        quantise: bits to which the points of pictures are rounded, to be judged again; 8 for most image files.
         precision: float32, or bfloat16 to search in bfloat16 and confirm in float32.
         fast: search with the quick float32 kernels, which is usual.
         time_limit: seconds a batch may take in the model; examples that take longer even alone are set apart.
@@ -48,6 +49,7 @@ class AuditOptions(Subject):
     access: Literal["gradients", "scores", "labels"] = "gradients"
     curve: int = at_least(0, 8)
     curve_examples: int = at_least(1, 500)
+    quantise: int | None = at_least(1, None)
     precision: Literal["float32", "bfloat16"] = "float32"
     fast: bool = True
     time_limit: float | None = at_least(0, None)
@@ -60,6 +62,7 @@ examples:
   frenemy audit --model mlp:net.safetensors --data table.csv --threat linf:0.1
   frenemy audit --model net.py:make --effort thorough --objectives enemy
   frenemy audit --model net.py:make --attack "apgd(loss=dlr),square"
+  frenemy audit --model net.py:make --data photos --quantise 8
   frenemy audit --model http://127.0.0.1:8000/ask --access labels --queries 900
 
 exit code: 0 done; 2 an option or a file cannot be used; 3 done, but the model
@@ -105,6 +108,7 @@ def run(argv: list[str]) -> int:
                         **settings,
                         curve=options.curve,
                         curve_examples=options.curve_examples,
+                        quantise=options.quantise,
                         seed=options.seed,
                         precision=options.precision,
                         fast=options.fast,

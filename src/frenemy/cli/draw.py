@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from frenemy.cli.subject import Subject
+from frenemy.errors import UsageError
 
 __all__ = ["draw"]
 
@@ -40,6 +41,11 @@ def draw(
 
     parse(options.around)
     device, examples = device_of(options.device), examples_of(options)
+    if examples.rules is not None:
+        raise UsageError(
+            f"expected a table without rules for figures, got {examples.rules.source} beside it; audits heed "
+            "it, figures do not: draw from a copy of the table alone"
+        )
     asked, bar, seen = options.asked(), Bar(quiet=options.quiet), []
     out = options.place(asked)
     with open_ledger(out, asked):

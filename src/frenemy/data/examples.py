@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from frenemy.data.batch import Batch
+from frenemy.data.rules import Rules
 from frenemy.errors import DataError
 
 __all__ = ["Examples"]
@@ -29,6 +30,7 @@ class Examples:
         low, high: the box, a number or one number a feature (broadcast against `shape`).
         index: `(n,)` place in the data set; `0 .. n - 1` unless rows were taken out.
         notes: sentences that belong beside any number measured on these rows.
+        rules: which features of a table may change, and how; None lets all change.
 
     Raises:
         DataError: rows, labels and places differ in number, a place stands twice, or a label names no class.
@@ -42,6 +44,7 @@ class Examples:
     high: float | Tensor = 1.0
     index: Tensor = dataclasses.field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     notes: tuple[str, ...] = ()
+    rules: Rules | None = None
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):

@@ -18,6 +18,7 @@ from frenemy.card import Card
 from frenemy.data.archive import LIMIT, opened
 from frenemy.data.box import box
 from frenemy.data.examples import Examples
+from frenemy.data.rules import beside, heed, rules
 from frenemy.errors import DataError, nearest
 
 __all__ = ["Table"]
@@ -42,7 +43,8 @@ class Table:
 
     Returns:
         Inputs `(n, features)` float32; the box of each feature is its least and largest finite value. Labels are
-        any text; they are numbered in sorted order, by value if all are numbers.
+        any text; they are numbered in sorted order, by value if all are numbers. Where a file of the same name that
+        ends in .yaml or .yml lies beside it, its rules hold (`frenemy.data.rules.rules`).
 
     Raises:
         DataError: a feature is no number, a row is short or long, a label is missing, or the target looks like
@@ -95,7 +97,23 @@ class Table:
                 f"expected numbers in column '{empty[0]}' of {path}, got none at all; drop the column"
             )
         low, high = box(x)
-        return Examples(path.name.removesuffix(".gz").removesuffix(".csv"), x, y, classes, low, high)
+        name, file = path.name.removesuffix(".gz").removesuffix(".csv"), beside(path)
+        if file is None:
+            return Examples(name, x, y, classes, low, high)
+        found, ends = rules(file, features)
+        heed(found, x, path)
+        for place, (least, most) in ends.items():
+            if float(low[place]) < least or float(high[place]) > most:
+                raise DataError(
+                    f"expected column '{features[place]}' of {path} between {least:g} and {most:g}, as {file.name} "
+                    f"says, got {float(low[place]):g} to {float(high[place]):g}; mend one of them"
+                )
+            low[place], high[place] = least, most
+        for group in (group for _, group in found.groups):
+            low[list(group)], high[list(group)] = 0.0, 1.0
+        stuck = [place for place in found.fixed if low[place] == high[place]]
+        high[stuck] += 1.0
+        return Examples(name, x, y, classes, low, high, notes=(found.sentence(),), rules=found)
 
 
 def _rows(path: Path, limit: int) -> list[tuple[int, list[str]]]:

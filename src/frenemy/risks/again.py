@@ -104,6 +104,8 @@ def about_room(inquiry: Inquiry, threat: Threat, found: Headline, wish: str, cou
     ball = threat.ball if isinstance(threat, Sphere) else threat
     if hasattr(ball, "count"):
         return Finding(name, "A threat that is a list of members has no larger one.", "not run")
+    if inquiry.examples.rules is not None:
+        return Finding(name, "The rules of the table hold some columns still in any room.", "not run")
     seen_most = max(
         (s.search.access for s in found.searches[wish]), key=lambda a: a.rank, default=Access.LABELS
     )

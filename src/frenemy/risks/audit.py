@@ -20,10 +20,12 @@ from frenemy.objectives.surrogates import surrogate
 from frenemy.risks.conduct import conduct
 from frenemy.risks.inquiry import Inquiry, Progress
 from frenemy.risks.judge import Judge
+from frenemy.risks.levels import check_levels
 from frenemy.risks.plan import plan
 from frenemy.risks.pool import OBJECTIVES
 from frenemy.risks.question import access_named, likely, question
 from frenemy.risks.result import Audit
+from frenemy.risks.ruled import refuse_spheres
 from frenemy.risks.search import Search
 from frenemy.risks.wishes import wish_named
 from frenemy.rng import Key
@@ -49,6 +51,7 @@ def audit(
     access: str = "gradients",
     curve: int = 8,
     curve_examples: int = 500,
+    quantise: int | None = None,
     seed: int = 0,
     precision: str = "float32",
     fast: bool = True,
@@ -90,6 +93,7 @@ def audit(
             more, others come instead. Attacks by labels start from other examples of the data where that helps.
         curve: points of the accuracy curves from 0 to twice eps; 0 draws none.
         curve_examples: the curves are drawn from the first so many examples.
+        quantise: round the points of pictures to so many bits and judge them again; how many successes survive is said.
         seed: root of all randomness; the same seed gives the same numbers, whatever the batch size.
         precision: `float32`, or `bfloat16` to search in bfloat16 and confirm in float32.
         fast: use the quick float32 kernels while searching.
@@ -125,6 +129,7 @@ def audit(
     wishes = tuple(dict.fromkeys(wish_named(word) for word in objectives))
     _check(precision, losses, curve, curve_examples, batch_size)
     eps = _size(threat)
+    refuse_spheres(examples.rules, threat)
     given = {"steps": steps, "step_size": step_size, "restarts": restarts, "queries": queries}
     given = {word: value for word, value in given.items() if value is not None}
     answering.access = wanted = access_named(access)
@@ -150,6 +155,9 @@ def audit(
     judge = Judge(answering, fast=fast, precision=precision, batch_size=batch_size)
     if shown is Access.GRADIENTS and not judge.sloped(examples.batch(slice(0, 1), asks.device)):
         searches = searches.seeing(Access.SCORES, threat, given)
+    judge.rules, judge.bits = examples.rules, quantise
+    if quantise is not None:
+        check_levels(quantise, examples)
     if searches.starts:
         judge.others = likely(examples)
     settings: dict[str, Any] = asks.identity() | {
@@ -163,6 +171,7 @@ def audit(
         "access": wanted.value,
         "precision": precision,
         "fast": fast,
+        **({} if quantise is None else {"quantise": quantise}),
     }
     key, told = Key(seed).fold("audit"), progress or (lambda what, share: None)
     with open_ledger(None if out is None else Path(out), settings) as ledger:

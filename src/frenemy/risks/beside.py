@@ -18,6 +18,7 @@ from frenemy.models.model import Model
 from frenemy.models.still import still
 from frenemy.objectives.surrogates import Margin
 from frenemy.risks.inquiry import Inquiry, spread
+from frenemy.risks.tidy import tidied
 from frenemy.risks.trust import Finding, graded, percent
 from frenemy.risks.wishes import WHO
 from frenemy.threats.threat import Threat, radii
@@ -45,6 +46,8 @@ class _Around:
         batch = inquiry.examples.batch(torch.as_tensor(self.rows), inquiry.device)
         eps, key = radii(threat.eps, batch.x), inquiry.key.fold("noise")
         points = [threat.sample(batch.x, batch.index, key.fold(k), eps) for k in range(_DRAWS)]
+        if (rules := inquiry.examples.rules) is not None:
+            points = [tidied(x, batch.x, rules, threat) for x in points]
         parts = [inquiry.judge.clean(Batch(x, batch.y, batch.index), inquiry.logits.shape[1]) for x in points]
         return {
             "logits": np.stack([part["logits"] for part in parts]),

@@ -16,9 +16,11 @@ from frenemy.risks.curves import Course, grid, trace
 from frenemy.risks.fates import columns, fates
 from frenemy.risks.headline import seek
 from frenemy.risks.inquiry import Inquiry
+from frenemy.risks.levels import about_levels
 from frenemy.risks.plan import Plan
 from frenemy.risks.pool import Pool
-from frenemy.risks.result import Audit, Curve
+from frenemy.risks.result import Audit, Curve, Measurement
+from frenemy.risks.ruled import about_rules
 from frenemy.risks.scrutiny import STAGES, about_handover, about_risks, scrutinise
 from frenemy.risks.shown import extremes, pictures
 from frenemy.risks.steady import about_answers
@@ -51,7 +53,9 @@ def conduct(
     around = not sphere or eps == 0
     sizes = () if hasattr(threat, "count") else grid(eps, settings["curve"])
     ball = threat.ball if isinstance(threat, Sphere) else threat
-    courses = {wish: Course.of(plan, wish, ball) for wish in wishes if wish != "reversal"} if sizes else {}
+    rules = inquiry.examples.rules
+    drawn = [wish for wish in wishes if wish != "reversal" and sizes]
+    courses = {wish: Course.of(plan, wish, ball, exact=rules is None) for wish in drawn}
     inquiry.expect(
         sum(map(len, plan.searches.values()))
         + sum(course.stages(sizes) for course in courses.values())
@@ -84,6 +88,10 @@ def conduct(
     for wish, searches in found.searches.items():
         findings += about_search(wish, searches, count)
     findings += about_gradients(found.searches, count)
+    if rules is not None:
+        tried = [s.result for searches in found.searches.values() for s in searches if len(s.result["rows"])]
+        lost = sum(int(result["lost"].sum()) for result in tried)
+        findings.append(about_rules(rules, threat, lost, sum(len(result["rows"]) for result in tried)))
     before = inquiry.cost
     findings += scrutinise(inquiry, plan, threat, found, eps)
     checking += inquiry.cost - before
@@ -92,9 +100,14 @@ def conduct(
     inquiry.apart |= dict.fromkeys(beyond, "the threat allows no input there")
     findings += about_sample(inquiry.apart, inquiry.judge.errors, judged)
     headline = headline_points(found, judged, inquiry, plan, kind, eps)
+    numbers: list[Measurement] = []
+    levels: dict[str, Any] = {}
+    if bits := settings.get("quantise"):
+        told, numbers, levels = about_levels(inquiry, found, judged, bits, kind, eps, around)
+        findings += told
     findings += about_risks({m.measure: m.estimate for m in headline}, around)
     findings += about_handover(model.notes)
-    caveats, table = gravest_first(findings), columns(inquiry, found, ended)
+    caveats, table = gravest_first(findings), columns(inquiry, found, ended) | levels
     return Audit(
         model=settings["model"],
         data=settings["data"],
@@ -105,7 +118,7 @@ def conduct(
         checksum=settings["data_sha256"],
         low=float(torch.as_tensor(inquiry.examples.low).min()),
         high=float(torch.as_tensor(inquiry.examples.high).max()),
-        measurements=(*headline, *curve_points(curves, courses)),
+        measurements=(*headline, *numbers, *curve_points(curves, courses)),
         curves=tuple(curves),
         pictures=(*pictures(inquiry, found, eps), *extremes(inquiry, found, ended, threat)),
         caveats=caveats,

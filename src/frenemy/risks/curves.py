@@ -44,9 +44,9 @@ class Course:
     exact: Search | None
 
     @classmethod
-    def of(cls, plan: Plan, wish: str, ball: Threat) -> Course:
-        """Choose among the searches of a plan."""
-        round_ = getattr(ball, "order", None) in (1.0, 2.0, math.inf)
+    def of(cls, plan: Plan, wish: str, ball: Threat, exact: bool = True) -> Course:
+        """Choose among the searches of a plan; by exact norm too, where that is wanted."""
+        round_ = exact and getattr(ball, "order", None) in (1.0, 2.0, math.inf)
         return cls(wish, plan.curve(wish, ball), plan.curve(wish, Sphere(ball)) if round_ else None)
 
     def stages(self, sizes: Sequence[float]) -> int:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frenemy.attacks.attack import Attack, Found, Status
+from frenemy.attacks.attack import Attack, Status
 from frenemy.attacks.best import look
 from frenemy.attacks.others import Others
 from frenemy.data.batch import Batch
+from frenemy.data.rules import Rules
 from frenemy.errors import GoneError, UsageError
 from frenemy.ledger import Arrays
 from frenemy.models.answers import Answers
@@ -22,7 +23,8 @@ from frenemy.models.lowered import Lowered
 from frenemy.models.model import Model
 from frenemy.models.still import still
 from frenemy.objectives.objective import Objective
-from frenemy.objectives.surrogates import Margin
+from frenemy.risks.lead import lead, levelled, out_of_memory
+from frenemy.risks.ruled import ruled
 from frenemy.risks.search import fitted
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat, radii
@@ -53,10 +55,14 @@ class Judge:
     Attributes:
         others: examples from which searches by labels may start, where there are some.
         pictures: how many points, at most, a search shows.
+        rules: which columns of a table may change, and how.
+        bits: of the levels that points are rounded to and judged again, as `level_answer` and `level_distance`.
     """
 
     others: Others | None = None
     pictures: int = 6
+    rules: Rules | None = None
+    bits: int | None = None
 
     def __init__(self, model: Answers, *, fast: bool, precision: str, batch_size: int) -> None:
         self.model = model
@@ -162,28 +168,37 @@ class Judge:
     ) -> dict[str, Any]:
         goal = objective.goal(clean, batch.y)
         attack = fitted(attack, batch_size=self.batch_size, others=self.others)
-        found = attack(self.ways[0], batch, threat=threat, objective=objective, key=key)
         said = clean.argmax(1)
-        columns = self._outcome(batch, goal, said, found, threat, objective)
+        columns = self._tried(self.ways[0], batch, goal, said, attack, threat, objective, key)
         for way in self.ways[1:]:
             again = np.flatnonzero(columns["claimed"])
             if len(again):
                 rows = torch.as_tensor(again, device=batch.x.device)
-                rest = batch.rows(rows)
-                found = attack(way, rest, threat=threat, objective=objective, key=key)
-                for name, values in self._outcome(
-                    rest, goal[rows], said[rows], found, threat, objective
-                ).items():
+                tried = self._tried(
+                    way, batch.rows(rows), goal[rows], said[rows], attack, threat, objective, key
+                )
+                for name, values in tried.items():
                     spent = columns[name][again] if name in ("forwards", "backwards") else 0
                     columns[name][again] = values + spent
         return columns
 
-    def _outcome(
-        self, batch: Batch, goal: Tensor, said: Tensor, found: Found, threat: Threat, objective: Objective
+    def _tried(
+        self,
+        way: Model,
+        batch: Batch,
+        goal: Tensor,
+        said: Tensor,
+        attack: Attack,
+        threat: Threat,
+        objective: Objective,
+        key: Key,
     ) -> dict[str, Any]:
+        found, lost = ruled(attack, way, batch, goal, self.rules, threat=threat, objective=objective, key=key)
         with still(self.model):
             logits = look(self.model, found.x, self.batch_size)
         allowed = threat.contains(found.x, batch.x, radii(threat.eps, batch.x)) & logits.isfinite().all(1)
+        if self.rules is not None:
+            allowed &= self.rules.kept(found.x, batch.x)
         stands = allowed & objective.success(logits, goal)
         distance = threat.norm(found.x - batch.x).double()
         most = torch.as_tensor(threat.eps, dtype=torch.float64, device=distance.device)
@@ -197,10 +212,12 @@ class Judge:
             "step": found.step.cpu().numpy(),
             "flat": found.flat.cpu().numpy(),
             "claimed": (found.success & ~stands).cpu().numpy(),
-            "over_label": _lead(logits, batch.y),
-            "over_clean": _lead(logits, said),
+            "over_label": lead(logits, batch.y),
+            "over_clean": lead(logits, said),
             "forwards": (found.forwards + 1).cpu().numpy(),
             "backwards": found.backwards.cpu().numpy(),
+            **({} if lost is None else {"lost": lost.cpu().numpy()}),
+            **levelled(self.model, found.x, batch.x, threat, self.bits, self.batch_size),
             **({} if found.books is None else {"trace": found.books.trace.float().cpu().numpy()}),
         }
 
@@ -215,7 +232,7 @@ class Judge:
         except (UsageError, GoneError):
             raise
         except Exception as error:
-            if _out_of_memory(error) and self.batch_size > 1:
+            if out_of_memory(error) and self.batch_size > 1:
                 self.batch_size = max(1, min(self.batch_size, len(rows)) // 2)
                 return self._guarded(ask, rows, again)
             if again and not isinstance(error, TimeoutError):
@@ -230,16 +247,3 @@ class Judge:
                 *self._guarded(ask, rows[:middle], again=False),
                 *self._guarded(ask, rows[middle:], again=False),
             ]
-
-
-def _lead(logits: Tensor, label: Tensor) -> Any:
-    """How far the logit of a label lies above all others; NaN where it names no class, but serves some objective."""
-    known = label < logits.shape[1]
-    lead = -Margin()(logits, label.where(known, 0))
-    return lead.where(known, torch.nan).float().cpu().numpy()
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and ("allocate memory" in str(error) or "out of memory" in str(error))
-    )

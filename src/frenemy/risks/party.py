@@ -17,7 +17,9 @@ from frenemy.risks.judge import Judge
 from frenemy.risks.named import asked
 from frenemy.risks.plan import plan
 from frenemy.risks.question import Question, likely
+from frenemy.risks.ruled import refuse_spheres
 from frenemy.risks.search import Search, chooses
+from frenemy.risks.tidy import tidied
 from frenemy.risks.wishes import WHO
 from frenemy.rng import Key
 from frenemy.threats.spec import spell
@@ -74,7 +76,8 @@ def party(
         UsageError: it is not one attack, cannot search the threat, or a name or a value is wrong.
     """
     judge, examples = Judge(asks.model, fast=True, precision="float32", batch_size=batch_size), asks.examples
-    judge.pictures, seen = len(examples), asks.model.shown
+    judge.pictures, judge.rules, seen = len(examples), examples.rules, asks.model.shown
+    refuse_spheres(examples.rules, asks.threat)
     if seen is Access.GRADIENTS and not judge.sloped(examples.batch(slice(0, 1), asks.device)):
         seen = Access.SCORES
     text = attack or ("grid" if hasattr(asks.threat, "count") else _USUAL[seen])
@@ -109,7 +112,8 @@ def drawn_from(examples: Examples, threat: Threat, key: Key) -> _Points:
     held[held.clone()] = ~threat.empty(batch.x[held], radii(threat.eps, batch.x[held]))
     points, some = batch.x.clone(), batch.rows(held)
     eps = radii(threat.eps, some.x)
-    points[held] = threat.sample(some.x, some.index, key.fold("random"), eps)
+    drawn = threat.sample(some.x, some.index, key.fold("random"), eps)
+    points[held] = drawn if examples.rules is None else tidied(drawn, some.x, examples.rules, threat)
     held[held.clone()] = threat.contains(points[held], some.x, eps)
     return points.numpy(), held.numpy()
 

@@ -19,6 +19,7 @@ from frenemy.data.batch import Batch
 from frenemy.ledger import Arrays
 from frenemy.objectives.surrogates import finite
 from frenemy.risks.inquiry import Inquiry, spread
+from frenemy.risks.tidy import tidied
 from frenemy.risks.trust import Finding, graded
 from frenemy.threats.threat import Threat, radii
 from frenemy.types import Flags, Goal, Labels, Logits, PerExample
@@ -136,6 +137,8 @@ def about_planted(inquiry: Inquiry, threat: Threat, attack: Attack | None, budge
         for draw in range(_DRAWS):
             way = key.fold(draw).normal(batch.index, tuple(batch.x.shape[1:]), batch.x.dtype)
             point = threat.retract(threat.move(batch.x, way, eps), batch.x, eps)
+            if (rules := inquiry.examples.rules) is not None:
+                point = tidied(point, batch.x, rules, threat)
             answers.append(inquiry.judge.clean(Batch(point, batch.y, batch.index), clean.shape[1])["logits"])
         around = torch.as_tensor(np.stack(answers), device=clean.device)
         readouts, able, lucky = plant(clean, around)

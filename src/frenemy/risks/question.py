@@ -49,7 +49,8 @@ class Question:
 
     def identity(self) -> dict[str, Any]:
         """What tells model and data from any other, as JSON values."""
-        return {
+        rules = self.examples.rules
+        return ({} if rules is None else {"rules": rules.told()}) | {
             "model": self.name,
             "model_sha256": fingerprint(self.model),
             "data": self.examples.name,

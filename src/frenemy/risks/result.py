@@ -35,7 +35,7 @@ class Measurement:
         attack: the attacks whose worst is taken, in words.
         estimate: value and interval.
         cost: what the search took; shared by all measurements made from the same search.
-        role: `headline`, or `curve` for a point of a curve.
+        role: `headline`; `curve` for a point of a curve; `quantised` where points were rounded first.
     """
 
     measure: str

@@ -19,9 +19,9 @@ from frenemy.risks.plan import Plan
 from frenemy.risks.result import Curve, Measurement
 from frenemy.risks.search import Search, spelled
 
-__all__ = ["attempts", "curve_points", "headline_points"]
+__all__ = ["COUNTED", "attempts", "curve_points", "headline_points"]
 
-_COUNTED: Final = {
+COUNTED: Final = {
     "untargeted": "accuracy_adversarial",
     "hypocritical": "accuracy_hypocritical",
     "reversal": "risk_reversible",
@@ -64,7 +64,7 @@ def attempts(found: Headline, judged: NDArray[np.int64], plan: Plan) -> tuple[At
     for wish, searches in found.searches.items():
         for search in (plan.idle or {}).get(wish, ()):
             blank = proportion(0, 0)
-            lines.append(Attempt(wish, search.name, 0, 0, _COUNTED[wish], blank, Cost(), "not applicable"))
+            lines.append(Attempt(wish, search.name, 0, 0, COUNTED[wish], blank, Cost(), "not applicable"))
         for sought in searches:
             yields = sought.after[judged]
             hits = ~yields if wish == "untargeted" else yields
@@ -74,7 +74,7 @@ def attempts(found: Headline, judged: NDArray[np.int64], plan: Plan) -> tuple[At
                     attack=sought.search.name,
                     tried=len(sought.result["rows"]),
                     fell=len(np.intersect1d(sought.won, judged)),
-                    measure=_COUNTED[wish],
+                    measure=COUNTED[wish],
                     estimate=proportion(int(hits.sum()), len(judged)),
                     cost=sought.cost,
                     trail=_trail(sought),
@@ -101,7 +101,7 @@ def curve_points(curves: Sequence[Curve], courses: Mapping[str, Course]) -> list
     """Turn the points of the curves into measurements."""
     return [
         Measurement(
-            measure=_COUNTED[curve.objective],
+            measure=COUNTED[curve.objective],
             threat=curve.threat if curve.kind == "largest" else f"sphere-{curve.threat}",
             eps=eps,
             objective=curve.objective,

@@ -154,3 +154,17 @@ def test_the_demonstration_is_trained_once(
         assert said.out.index("digits-plain on digits,") < said.out.index("digits-robust on digits,")
         assert len(trained) == 2
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 2
+
+
+def test_the_record_says_what_survives_rounding(audit: Frenemy) -> None:
+    said = audit("--quantise", 8)
+    assert said.code == 0
+    assert "Rounded to multiples of 1/255 inside the threat" in " ".join(said.out.split())
+    rows = [row for row in json.loads(Path("run/results.json").read_text()) if row["role"] == "quantised"]
+    assert {row["measure"] for row in rows} == {
+        "accuracy_adversarial",
+        "accuracy_hypocritical",
+        "risk_reversible",
+    }
+    assert "successes of an enemy survive" in Path("run/report.html").read_text()
+    assert "--quantise to be a whole number of 1 or more" in audit("--quantise", "0").refusal

@@ -111,3 +111,35 @@ def test_an_input_that_is_not_finite_is_set_apart_and_the_rest_goes_on(audit: Fr
     with np.load("run/examples.npz") as columns:
         assert np.flatnonzero(columns["set_apart"] != "").tolist() == [3]
         assert columns["set_apart"][3] == "the input is not finite"
+
+
+RULED = "a,b,c,d,kind\n0,1,1,0,x\n3,2,0,1,y\n1,4,1,0,y\n2,5,0,1,x\n0,1,0,1,x\n3,3,1,0,y\n"
+
+
+def test_the_report_says_which_columns_of_a_table_could_change(frenemy: Frenemy) -> None:
+    Path("rows.csv").write_text(RULED)
+    Path("rows.yaml").write_text("fixed: [a]\ninteger: [b]\nonehot: {job: [c, d]}\n")
+    words = (
+        "--model",
+        "linear@0",
+        "--data",
+        "rows.csv",
+        "--threat",
+        "linf:1",
+        "--effort",
+        "quick",
+        "--device",
+        "cpu",
+    )
+    said = frenemy("audit", *words, "--steps", 2, "--curve", 0, "--out", "run")
+    assert said.code == 0
+    told = "could change to whole numbers: b; to another of its group: job (c, d). Held still: a."
+    assert told in " ".join(said.out.split())
+    assert told in Path("run/report.html").read_text()
+    Path("rows.yaml").write_text("fixed: [z]\n")
+    assert (
+        "expected columns of the table below fixed in rows.yaml, got 'z'" in frenemy("audit", *words).refusal
+    )
+    Path("rows.yaml").write_text("fixed: [a]\n")
+    assert "for a table with rules, got sphere" in frenemy("audit", *words, "--threat", "sphere-l2:1").refusal
+    assert "heed it, figures do not" in frenemy("converge", *words[:6], "--examples", 6).refusal

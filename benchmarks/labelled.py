@@ -123,7 +123,7 @@ def lenet(kept: dict[str, Any]) -> str:
                     f"{mark:,}" if mark else "",
                     f"{said[0]:.2f}" if said else "",
                     mean(far),
-                    f"{said[0] / TABLE_2['cw'][0][0]:.2f}" if said else "",
+                    f"{said[0] / WHITE:.2f}" if said else "",
                     f"{statistics.fmean(far) / base:.2f}",
                     f"{said[1]:.1f}" if said else "",
                     f"{100 * within.value:.0f} [{100 * within.low:.0f}, {100 * within.high:.0f}]",

@@ -131,7 +131,19 @@ def lenet(kept: dict[str, Any]) -> str:
             )
     head = ["search", "queries", "mean L2 reported", "measured", "over C&W's reported", "measured"]
     head += [f"% within {SIZE:g} reported", "measured"]
-    return _said(kept, ("lenet-plain",)) + panels.table(head, lines)
+    return _said(kept, ("lenet-plain",)) + panels.table(head, lines) + _fallen(kept)
+
+
+def _fallen(kept: dict[str, Any]) -> str:
+    """Say where a last point lies so near the border that the model's ordinary kernels answer it rightly."""
+    short = [row for row in kept["cells"] if row["model"] == "lenet-plain" and row["stand"] < row["n"]]
+    if not short:
+        return ""
+    names = ", ".join(f"{row['attack']} {row['n'] - row['stand']}" for row in short)
+    return (
+        "\n\nLast points so near the border that the fast kernels, which searched, answer them wrongly and the "
+        f"ordinary ones rightly: {names}."
+    )
 
 
 def directions(kept: dict[str, Any]) -> str:

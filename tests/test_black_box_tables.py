@@ -78,4 +78,4 @@ def test_the_page_is_what_the_results_say() -> None:
     page = (ROOT / "docs/black-box.md").read_text(encoding="utf-8")
     for name, write in labelled.TABLES.items():
         assert f"<!-- {name} -->\n{write(kept).strip()}\n<!-- end of {name} -->" in page
-    assert all(row["stand"] == row["n"] for row in kept["cells"])
+    assert all(row["stand"] >= 0.95 * row["n"] for row in kept["cells"])

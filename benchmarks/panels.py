@@ -14,16 +14,16 @@ PAGE: Final = Path("docs/white-box.md")
 _POINTS: Final = 0.5
 
 
-def fill(name: str, text: str) -> None:
-    """Replace what stands between `<!-- NAME -->` and `<!-- end of NAME -->` on the page."""
-    page = PAGE.read_text()
+def fill(name: str, text: str, where: Path = PAGE) -> None:
+    """Replace what stands between `<!-- NAME -->` and `<!-- end of NAME -->` on a page."""
+    page = where.read_text()
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     if page.count(begin) != 1 or page.count(end) != 1:
         raise UsageError(
-            f"expected the marks {begin} and {end} once each in {PAGE}; put them where the table goes"
+            f"expected the marks {begin} and {end} once each in {where}; put them where the table goes"
         )
     marked = f"{re.escape(begin)}.*{re.escape(end)}"
-    PAGE.write_text(
+    where.write_text(
         re.sub(marked, lambda _: f"{begin}\n{text.strip()}\n{end}", page, count=1, flags=re.DOTALL)
     )
 

@@ -85,11 +85,15 @@ class SignOPT:
         nearest=1.1,
         threats=("l2", "linf"),
         deviations=(
-            "100 directions, 10 tries, beta 0.0003, and half of the last estimate stays in the next: median L2 "
-            "on a LeNet of MNIST after 1000, 2400 and 4000 queries 2.84, 2.00, 1.92 against 3.47, 2.10, 1.99 with the "
-            "paper's 200, 100, 0.001 and 0",
+            "100 directions, 10 tries, beta 0.0003, and half of the last estimate stays in the next, for a better "
+            "start: median L2 on a LeNet of MNIST after 1000 queries 2.84 against 3.47 with the paper's 200, 100, "
+            "0.001 and 0, measured before turns were taken from their middle",
             "directions are drawn again where the box cuts them, by making up for it in the other coordinates, and the "
             "estimate is made of what is left; the released code cuts its questions, not what it returns or measures",
+            "a question tells whether the border is nearer than in the middle of all directions of the estimate, not "
+            "than on the ray, and turns are taken from their middle: all that the box leaves lean inwards, so late "
+            "in a search next to no question succeeded. On a plane in a box with 240 of 300 features at an end, "
+            "1.03 times the optimum after 4000 queries, against 1.21 without",
             "a first direction is searched to its border only if a question at the best distance so far succeeds, and "
             "so is every turn, which saves most questions of both",
             "for Linf a direction is cut at 1 in each coordinate (a cube) instead of divided by its largest, so that "

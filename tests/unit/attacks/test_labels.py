@@ -22,7 +22,7 @@ from frenemy.attacks.guessingsmart import GuessingSmart
 from frenemy.attacks.hopskipjump import HopSkipJump
 from frenemy.attacks.opt import OPT
 from frenemy.attacks.others import Others
-from frenemy.attacks.ray import aim, distances
+from frenemy.attacks.ray import Ray, aim, distances, signs
 from frenemy.attacks.rays import RayS
 from frenemy.attacks.signopt import SignOPT
 from frenemy.attacks.site import Site
@@ -85,6 +85,56 @@ def test_within_two_per_cent_of_the_optimum_of_a_linear_model_in_4000_queries(at
     assert bool(((found.x - x).norm(dim=1) <= 1.02 * least).all())
 
 
+def cornered() -> tuple[Tensor, Tensor, float, Tensor]:
+    """A plane, inputs of which four of five features lie at an end of the box, and the nearest points of the plane."""
+    index, weight = torch.arange(2), Key(7).normal(torch.tensor([0]), (100,))[0] + 0.15
+    x = Key(8).uniform(index, (100,)).where(Key(9).uniform(index, (100,)) > 0.8, 0.0)
+    level, nearest = float((x @ weight).max()) + 6.0, []
+    for row in x:
+        low, high = 0.0, 100.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            short = float((row + middle * weight).clamp(0, 1) @ weight) < level
+            low, high = (middle, high) if short else (low, middle)
+        nearest.append((row + high * weight).clamp(0, 1))
+    return weight, x, level, torch.stack(nearest)
+
+
+CLOSE = [
+    (SignOPT(queries=1800), 1.05),
+    pytest.param(SVMOPT(queries=1800), 1.035, marks=pytest.mark.slow),
+    pytest.param(ZOSignSGD(queries=1800), 1.06, marks=pytest.mark.slow),
+    pytest.param(OPT(queries=1800), 1.25, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("attack", "share"), CLOSE, ids=lambda value: repr(value)[:8])
+def test_searches_come_near_where_the_box_cuts_most_directions(attack: Attack, share: float) -> None:
+    weight, x, level, nearest = cornered()
+
+    def plane(rows: Tensor) -> Tensor:
+        height = rows @ weight - level
+        return torch.stack([-height, height], 1)
+
+    batch = Batch(x, torch.zeros(2).long(), torch.arange(2))
+    found = attack(plane, batch, threat=L2(99.0), objective=Untargeted(), key=Key(2))
+    far, least = (found.x - x).norm(dim=1), (nearest - x).norm(dim=1)
+    assert bool((far >= least * (1 - 1e-4)).all())
+    assert bool((far <= least * share).all())
+
+
+def test_answers_are_halved_at_the_nearest_point_where_the_box_cuts_directions() -> None:
+    weight, x, level, nearest = cornered()
+    here = Site.of(x[0], 0, L2(99.0), 99.0, Key(1), x[:0])
+    change = nearest[0] - x[0]
+    ray = Ray(change / change.norm(), float(change.norm()))
+    for beta in (0.0003, 0.001):
+        (won, turns), count = played(signs(here, ray, beta, 1, 400), lambda p: p @ weight > level)
+        assert 0.3 < float((won > 0).double().mean()) < 0.7
+        assert float(turns.mean(0).abs().max()) < 1e-4
+        assert count <= 400 + 12
+
+
 def test_points_lie_as_far_as_they_are_aimed() -> None:
     for order in (2.0, math.inf):
         here = site(30, order, bounded=False)
@@ -109,6 +159,10 @@ def test_distances_are_those_of_a_plane_and_cost_few_questions() -> None:
     assert bool((got >= exact).all())
     torch.testing.assert_close(got, exact, rtol=1e-6, atol=0)
     assert count <= 20 * 26
+    for first in (0.01, 1.0, 3.0):
+        got, count = played(distances(here, ways, 90.0, 1e-6, first), lambda p: (p - here.x) @ normal > 2.0)
+        torch.testing.assert_close(got, exact, rtol=1e-6, atol=0)
+        assert count <= 20 * 40
     lost, _ = played(distances(here, ways, 2.1, 1e-6), lambda p: torch.zeros(len(p), dtype=torch.bool))
     torch.testing.assert_close(lost, torch.full((20,), 4 * 2.1).double())
 

@@ -31,6 +31,7 @@ __all__ = [
     "BALLS",
     "ENSEMBLES",
     "GRADIENTS",
+    "NAMES",
     "NEAREST",
     "PAIRS",
     "THREATS",
@@ -82,20 +83,36 @@ PAIRS: Final = tuple(
 """Every attack with every threat that its card says it searches; attacks on attacks with the balls alone."""
 ASKING: Final = tuple(name for name, part in ATTACKS.items() if part.card.access is not Access.GRADIENTS)
 """Attacks that see scores or labels alone."""
-_HEAVY: Final = {name: kind for name, kind in PAIRS if name in ASKING or _wraps(name)}
-TURNS: Final = tuple(
-    pytest.param(name, kind, marks=pytest.mark.slow) if kind != _HEAVY.get(name, kind) else (name, kind)
-    for name, kind in PAIRS
-)
-"""The same for the tests. Attacks on attacks and those that only ask take long: on all their threats but the last
-they wait for the long tests."""
+_SHOWN: Final = {
+    access: next(name for name in ASKING if ATTACKS[name].card.access is access)
+    for access in (Access.SCORES, Access.LABELS)
+}
+"""Of those that see scores, and of those that see labels, the one that stands for all in the short tests."""
+_LAST: Final = {name: kind for name, kind in PAIRS if name in ASKING or _wraps(name)}
+
+
+def _turn(name: str, kind: str | None = None) -> Any:
+    """A turn of the tests. Attacks on attacks and those that only ask take long.
+
+    On all their threats but the last they wait for the long tests; of those that only ask, all but two wait anyway.
+    """
+    waits = name in ASKING and name not in _SHOWN.values()
+    waits = waits or (kind is not None and kind != _LAST.get(name, kind))
+    turn = (name,) if kind is None else (name, kind)
+    return pytest.param(*turn, marks=pytest.mark.slow) if waits else turn if kind else name
+
+
+TURNS: Final = tuple(_turn(name, kind) for name, kind in PAIRS)
+"""Every pair for the tests."""
+NAMES: Final = tuple(_turn(name) for name in ATTACKS)
+"""Every attack for the tests."""
 ENSEMBLES: Final = tuple(name for name, part in ATTACKS.items() if hasattr(part, "parts"))
 """Attacks that run others in turn, some of which need no gradient."""
 GRADIENTS: Final = tuple(
     name for name, part in ATTACKS.items() if part.card.access is Access.GRADIENTS and name not in ENSEMBLES
 )
-NEAREST: Final = tuple((name, kind) for name, kind in PAIRS if ATTACKS[name].card.nearest)
-"""Attacks that promise a distance, with their balls."""
+NEAREST: Final = tuple(_turn(name, kind) for name, kind in PAIRS if ATTACKS[name].card.nearest)
+"""Attacks that promise a distance, with their balls, for the tests."""
 WISHES: Final[tuple[Objective, ...]] = (
     Untargeted(),
     Untargeted(Margin()),

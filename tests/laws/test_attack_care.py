@@ -12,6 +12,7 @@ from tests.scenes import (
     ATTACKS,
     BALLS,
     GRADIENTS,
+    NAMES,
     PAIRS,
     THREATS,
     TURNS,
@@ -38,7 +39,7 @@ from frenemy.rng import Key
 from frenemy.threats.threat import radii
 
 SHAPE = (2, 3, 4)
-every = pytest.mark.parametrize("name", ATTACKS)
+every = pytest.mark.parametrize("name", NAMES)
 pairs = pytest.mark.parametrize(("name", "kind"), TURNS)
 slopes = pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[0] in GRADIENTS])
 balls = pytest.mark.parametrize(("name", "kind"), [turn for turn in TURNS if kind_of(turn) in BALLS])

@@ -64,7 +64,7 @@ def same(a: Found, b: Found) -> None:
 @pytest.mark.parametrize(("name", "kind", "early_stop", "random_start"), WAYS)
 def test_alone_is_as_in_company(name: str, kind: str, early_stop: bool, random_start: bool) -> None:
     model, wish = net(5, 3, Key(4)), Untargeted(Margin())
-    batch = labelled(batch_of((5,), 14), model)
+    batch = labelled(batch_of((5,), 12), model)
     threat = around(kind, size_of(kind, 5))
     settings: dict[str, Any] = {
         "steps": 4,
@@ -81,7 +81,7 @@ def test_alone_is_as_in_company(name: str, kind: str, early_stop: bool, random_s
     for size in (1, 6, 64):
         same(run(batch, size), whole)
     same(joined([run(batch.rows(slice(n, n + 1)), None) for n in range(4)]), taken(whole, slice(4)))
-    order = Key(8).permutation(14)
+    order = Key(8).permutation(12)
     mixed = run(batch.rows(order), 4)
     same(mixed, taken(whole, order))
     assert int((whole.status == Status.FOUND).sum()) > 0

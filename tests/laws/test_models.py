@@ -22,8 +22,21 @@ from frenemy.rng import Key
 
 ARCHITECTURES = sorted(catalog("models"))
 DATA = {"features": 12, "channels": 2, "side": 8, "classes": 3}
-TINY = DATA | {"width": 2, "hidden": (5, 4), "capacity": 2, "depth": 8, "widen": 2}
-OWN = {"smallcnn": {"side": 16, "width": 8}, "wideresnet": {"depth": 10}}
+TINY = DATA | {
+    "width": 2,
+    "hidden": (5, 4),
+    "capacity": 2,
+    "depth": 8,
+    "widen": 2,
+    "cardinality": 2,
+    "expansion": 2,
+}
+OWN = {
+    "smallcnn": {"side": 16, "width": 8},
+    "wideresnet": {"depth": 10},
+    "densenet": {"depth": 22},
+    "resnext": {"depth": 11},
+}
 """What the layers of one architecture need."""
 every = pytest.mark.parametrize("name", ARCHITECTURES)
 

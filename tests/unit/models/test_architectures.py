@@ -13,7 +13,9 @@ from frenemy.catalog import catalog
 from frenemy.errors import ModelError
 from frenemy.models.build import initialise
 from frenemy.models.cifarresnets import CIFARResNet
+from frenemy.models.densenet import DenseNet
 from frenemy.models.preactresnets import PreActResNet18, WideResNet
+from frenemy.models.resnext import ResNeXt
 from frenemy.models.smallcnn import CapacityCNN, SmallCNN
 from frenemy.models.vgg import VGG16
 from frenemy.rng import Key
@@ -25,6 +27,8 @@ NARROW = {
     "preactresnet18": {"width": 2},
     "wideresnet": {"depth": 16, "widen": 2, "width": 2},
     "vgg16": {"width": 2},
+    "densenet": {"depth": 22, "width": 2},
+    "resnext": {"depth": 11, "cardinality": 2, "width": 2, "expansion": 2},
 }
 every = pytest.mark.parametrize("name", NARROW)
 
@@ -58,6 +62,9 @@ def drawn(module: nn.Module) -> nn.Module:
         (WideResNet, {"depth": 40, "widen": 4}, 8.9e6, 0.1e6),
         (PreActResNet18, {}, 11.17e6, 0.01e6),
         (VGG16, {}, 14.7e6, 0.1e6),
+        (DenseNet, {"depth": 100, "width": 12}, 0.8e6, 0.1e6),
+        (DenseNet, {}, 7.0e6, 0.1e6),
+        (ResNeXt, {"cardinality": 8}, 34.4e6, 0.1e6),
         (SmallCNN, {}, 312_202, 0),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -17,13 +16,16 @@ __all__ = ["unpickle"]
 
 
 @final
-@dataclass(frozen=True, slots=True)
 class _Type:
-    """Stands in for `numpy.dtype`: remembers its code and ignores the rest."""
+    """Stands in for `numpy.dtype`: remembers its code and ignores the rest.
 
-    code: object
-    align: object = 0
-    copy: object = 0
+    No dataclass: with slots, those of Python before 3.11.4 put a `__setstate__` of their own in the place of ours.
+    """
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: object, align: object = 0, copy: object = 0) -> None:
+        self.code = code
 
     def __setstate__(self, state: object) -> None:
         """Ignore byte order and padding, which single bytes do not have."""

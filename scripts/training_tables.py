@@ -11,10 +11,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+
+import panels
+
+from frenemy.files import write_atomic
 
 if TYPE_CHECKING:
     from torch import nn
@@ -103,8 +110,9 @@ def main() -> None:
             for case in CASES:
                 if options.only in (None, case.study) and (case.study, case.name, seed) not in done:
                     rows.append(measure(case, seed, options))
-                    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
-    write(rows)
+                    write_atomic(RESULTS, (json.dumps(rows, indent=1) + "\n").encode())
+    for study in ROWS:
+        panels.fill(study, table([row for row in rows if row["study"] == study], study), PAGE)
 
 
 def measure(case: Case, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -165,25 +173,14 @@ def net(name: str, seed: int) -> nn.Module:
     return initialise(model, frenemy.Key(seed).fold("weights"))
 
 
-def write(rows: list[dict[str, Any]]) -> None:
-    """Put each study's table between its marks on the page."""
-    text = PAGE.read_text()
-    for study in ROWS:
-        begin, end = f"<!-- {study} -->\n", f"<!-- end of {study} -->\n"
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        text = before + begin + table([row for row in rows if row["study"] == study], study) + end + after
-    PAGE.write_text(text)
-
-
 def table(rows: list[dict[str, Any]], study: str) -> str:
-    """Mean and deviation over the seeds, and for one seed its interval."""
+    """Mean and deviation over the seeds, and the interval of one of them."""
     cases = [case for case in CASES if case.study == study]
     reported = any(case.reported for case in cases)
-    heads = ["method", "seeds", *(f"{word} %" for word in MEASURES), "alarms", "s"]
+    head = ["method", "seeds", *(f"{word} %" for word in MEASURES), "alarms", "s"]
     if reported:
-        heads.insert(2, "reported R_nat / R_hyp / R_adv")
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+        head.insert(2, "reported R_nat / R_hyp / R_adv")
+    lines = []
     for case in cases:
         own = [row for row in rows if row["name"] == case.name]
         if not own:
@@ -193,8 +190,8 @@ def table(rows: list[dict[str, Any]], study: str) -> str:
         cells += [", ".join(told), f"{mean(row['seconds'] for row in own):.0f}"]
         if reported:
             cells.insert(2, case.reported)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        lines.append(cells)
+    return panels.table(head, lines)
 
 
 def _cell(found: list[list[float]]) -> str:

@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
+import sys
 from pathlib import Path
 from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+
+import panels
 
 from frenemy.cli.main import main as frenemy
 from frenemy.files import write_atomic
@@ -28,16 +32,13 @@ WHO: Final = {"untargeted": "enemy", "hypocritical": "false friend"}
 
 def table(found: list[dict[str, Any]]) -> str:
     """Write the share of turned examples of every source and target, question by question, as Markdown."""
-    lines = []
+    parts = []
     for one in found:
         cells = {(cell["source"], cell["target"]): cell["turned"] for cell in one["cells"]}
-        lines += [f"| {WHO[one['objective']]}: points of | {' | '.join(one['models'])} |"]
-        lines += [f"|---|{'---|' * len(one['models'])}"]
-        for source in one["sources"]:
-            shares = [_share(cells[source, target]) for target in one["models"]]
-            lines += [f"| {source} | {' | '.join(shares)} |"]
-        lines += [""]
-    return "\n".join(lines)
+        head = [f"{WHO[one['objective']]}: points of", *one["models"]]
+        rows = [[s, *(_share(cells[s, target]) for target in one["models"])] for s in one["sources"]]
+        parts.append(panels.table(head, rows))
+    return "\n\n".join(parts)
 
 
 def _share(cell: dict[str, Any]) -> str:
@@ -57,9 +58,7 @@ def main() -> None:
         if code := frenemy(words):
             raise SystemExit(code)
         write_atomic(RESULTS, (RUN / "transfer.json").read_bytes())
-    text = table(json.loads(RESULTS.read_text()))
-    page = re.sub("(?s)<!-- table -->.*<!-- end -->", f"<!-- table -->\n{text}<!-- end -->", PAGE.read_text())
-    write_atomic(PAGE, page.encode())
+    panels.fill("matrix", table(json.loads(RESULTS.read_text())), PAGE)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Final, Literal, final
 
 from frenemy.cli.options import read
 from frenemy.cli.progress import Bar
-from frenemy.cli.subject import Source, words
+from frenemy.cli.subject import Source, folder, words
 from frenemy.errors import UsageError, nearest
 
 __all__ = ["PairsOptions", "run"]
@@ -66,7 +65,7 @@ class PairsOptions(Source):
         parts += [
             f"{name}-{value}" for name in ("examples", "resize", "target") if (value := getattr(self, name))
         ]
-        return Path("runs", re.sub(r"[^A-Za-z0-9.@-]+", "-", "-".join(parts)).strip("-.")[:100])
+        return folder(parts)
 
 
 _EPILOG: Final = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
@@ -11,9 +12,9 @@ from typing import Any, ClassVar, Final, Literal
 from frenemy.cli.options import at_least
 from frenemy.errors import UsageError
 
-__all__ = ["THREATS", "Source", "Subject", "words"]
+__all__ = ["Source", "Subject", "folder", "usual_threat", "words"]
 
-THREATS: Final = {
+_THREATS: Final = {
     "digits": "linf:0.15",
     "mnist": "linf:0.2",
     "fashion-mnist": "linf:0.2",
@@ -89,7 +90,7 @@ class Subject(Source):
     @property
     def around(self) -> str:
         """The threat that is asked for, or the usual one for the data."""
-        return self.threat or THREATS.get(self.data.lower(), "linf:8/255")
+        return self.threat or usual_threat(self.data)
 
     def asked(self) -> dict[str, Any]:
         """Every option that decides the numbers, for the record."""
@@ -107,14 +108,24 @@ class Subject(Source):
             value = asked.get(one.name, one.default)
             if one.name not in ("model", "data", "threat") and value != one.default:
                 parts += [one.name, value] if value is not False else ["no", one.name]
-        name = re.sub(r"[^A-Za-z0-9.@-]+", "-", "-".join(map(str, parts))).strip("-.")
-        if len(name) > 100:
-            name = f"{name[:90]}-{hashlib.sha256(name.encode()).hexdigest()[:9]}"
-        return Path("runs", name)
+        return folder(parts)
 
 
 _WORD: Final = r"(?:[^,()]|\((?:[^()]|\([^()]*\))*\)|[()])+"
 """What stands between two commas: brackets are kept whole, two deep; one that is never closed is a letter."""
+
+
+def usual_threat(data: str) -> str:
+    """The threat that is usual for a data set."""
+    return _THREATS.get(data.lower(), "linf:8/255")
+
+
+def folder(parts: Sequence[object]) -> Path:
+    """Name a run directory after what was asked; a long name ends in a hash, so that no two are the same."""
+    name = re.sub(r"[^A-Za-z0-9.@-]+", "-", "-".join(map(str, parts))).strip("-.")
+    if len(name) > 100:
+        name = f"{name[:90]}-{hashlib.sha256(name.encode()).hexdigest()[:9]}"
+    return Path("runs", name)
 
 
 def words(name: str, text: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from frenemy.calls import Call
 from frenemy.catalog import catalog
 from frenemy.cli.options import at_least, read
 from frenemy.cli.regimen import REGIME, Open
-from frenemy.cli.subject import THREATS, Source
+from frenemy.cli.subject import Source, folder, usual_threat
 from frenemy.errors import UsageError
 from frenemy.training.named import made, method
 from frenemy.training.regime import Regime
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainOptions", "run"]
 
+_UNNAMED: Final = ("out", "quiet", "data", "data_dir", "model", "device", "devices", "nodes")
+"""Options that do not stand in the name of a run directory, or stand in its front."""
 _MODELS: Final = {"digits": "convnet", "mnist": "lenet", "fashion-mnist": "lenet", "fashion_mnist": "lenet"}
 
 
@@ -90,11 +91,13 @@ def run(argv: list[str]) -> int:
     recipe = made(call, preset)
     examples = data_of(options)
     kind = options.model or (preset and preset.model) or _MODELS.get(options.data.lower(), "resnet18")
-    around = options.threat or (preset and preset.threat) or THREATS.get(options.data.lower(), "linf:8/255")
+    around = options.threat or (preset and preset.threat) or usual_threat(options.data)
     regime = _regime(options, preset, len(examples))
-    threat = None if call.name == "standard" else parse(around, low=examples.low, high=examples.high)
+    searches = options.threat or any(known.threat for known in recipe.presets.values())
+    threat = parse(around, low=examples.low, high=examples.high) if searches else None
     where = engine(options.device, devices=options.devices, nodes=options.nodes, precision=options.precision)
-    spec = kind if re.search(r"[@:.]", re.sub(r"\(.*\)", "", kind)) else f"{kind}@{options.seed}"
+    whole = "@" in kind or ":" in kind or kind.endswith(".safetensors")
+    spec = kind if whole else f"{kind}@{options.seed}"
     model = _module(build(spec, examples=examples)[0].model, spec)
     out, bar = _place(argv[0], options, kind), Bar(quiet=options.quiet or where.rank > 0)
     with bar.task(argv[0]) as told:
@@ -114,7 +117,7 @@ def run(argv: list[str]) -> int:
         ours = type(model).__name__.lower() in catalog("models")
         save(model, weights, config_of(model) if ours else {})
         settings = {"method": argv[0], "model": kind, "threat": "none" if threat is None else around}
-        told_, files = trained(
+        sentences, files = trained(
             fitted,
             settings | {"data": f"{examples.name}, {len(examples):,} examples"},
             dataclasses.asdict(regime),
@@ -122,8 +125,9 @@ def run(argv: list[str]) -> int:
             shlex.join(["frenemy", "train", *argv]),
         )
         if not options.quiet:
-            audit = f"frenemy audit --model {weights} --data {options.data} --threat {around}"
-            bar.figures([*told_, f"judge it: {audit}"], [weights, *files])
+            judge = f"judge it: frenemy audit --model {weights} --data {options.data} --threat {around}"
+            load = f"load {weights} where {spec} makes the model, and judge that"
+            bar.figures([*sentences, judge if ours else load], [weights, *files])
     return 0
 
 
@@ -177,7 +181,4 @@ def _place(method: str, options: TrainOptions, kind: str) -> Path:
         value = getattr(options, one.name)
         if one.name not in _UNNAMED and value != one.default:
             parts += [one.name, str(value)]
-    return Path("runs", re.sub(r"[^A-Za-z0-9.@-]+", "-", "-".join(parts)).strip("-.")[:120])
-
-
-_UNNAMED: Final = ("out", "quiet", "data", "data_dir", "model", "device", "devices", "nodes")
+    return folder(parts)

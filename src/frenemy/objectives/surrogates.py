@@ -18,6 +18,7 @@ __all__ = [
     "SURROGATES",
     "CrossEntropy",
     "Margin",
+    "SoftMargin",
     "TargetedDLR",
     "answer",
     "answers",
@@ -60,6 +61,25 @@ class Margin:
         own = logits.gather(1, label[:, None])
         others = logits.scatter(1, label[:, None], -torch.inf)
         return others.amax(1) - own.squeeze(1)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SoftMargin:
+    r"""How far all other classes together stand above the goal's: `log sum_{k != y} exp z_k - z_y`, in logits.
+
+    At least the margin, and at most `log(classes - 1)` above it; smooth where another class overtakes the best one.
+
+    Source: Ding, Sharma, Lui and Huang 2020, "MMA training", ICLR, arXiv:1812.02637, eq. 6.
+    """
+
+    soft: bool = False
+
+    def __call__(self, logits: Logits, goal: Goal) -> PerExample:
+        """Loss of each row; any real number."""
+        label = answer(goal)[:, None]
+        others = logits.scatter(1, label, -torch.inf)
+        return others.logsumexp(1) - logits.gather(1, label).squeeze(1)
 
 
 @final

@@ -16,7 +16,7 @@ from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.climb import Climb
 from frenemy.training.memory import Memory
-from frenemy.training.recipe import Preset, Term, Terms, Views, answers, share
+from frenemy.training.recipe import Preset, Term, Terms, Views, answers, within
 
 __all__ = ["AlphaMix"]
 
@@ -63,7 +63,7 @@ class AlphaMix:
     }
 
     def __post_init__(self) -> None:
-        share("alpha", self.alpha)
+        within("alpha", self.alpha)
 
     def views(self, model: Model, batch: Batch, *, threat: Threat, memory: Memory, key: Key) -> Views:
         """The inputs, and where the search for an enemy ends."""

@@ -102,6 +102,11 @@ def fit(
         )
     if regime.guard and not regime.hold_out:
         raise UsageError("expected held-out examples for a guard, got none; set hold_out")
+    if regime.batch_size < where.world or len(examples) - regime.hold_out < where.world:
+        raise UsageError(
+            f"expected a row of each batch for each of {where.world} processes, got a batch_size of "
+            f"{regime.batch_size} and {len(examples) - regime.hold_out} examples; take fewer processes"
+        )
     threat = threat or Linf(0.0, examples.low, examples.high)
     _possible(threat, examples)
     model.to(where.device)

@@ -21,7 +21,7 @@ from frenemy.rng import Key
 from frenemy.threats.threat import Threat, radii
 from frenemy.training.climb import Climb
 from frenemy.training.memory import Memory
-from frenemy.training.recipe import Preset, Term, Terms, Views, share
+from frenemy.training.recipe import Preset, Term, Terms, Views, within
 
 __all__ = ["IAAT"]
 
@@ -92,9 +92,9 @@ class IAAT:
     }
 
     def __post_init__(self) -> None:
-        share("beta", self.beta)
+        within("beta", self.beta)
         for name in ("gamma", "warm_up"):
-            share(name, getattr(self, name), float("inf"))
+            within(name, getattr(self, name), float("inf"))
         if self.most is not None and not self.most > 0:
             raise UsageError(f"expected most to be above 0, got {self.most}")
 
@@ -112,7 +112,7 @@ class IAAT:
         else:
             new = (1 - self.beta) * own + self.beta * self._tried(model, batch, threat, own, right, key)
         memory.put("eps", batch.index, new)
-        x = self._climb(model, batch, threat, new * whole, key)
+        x = self._climb(model, batch, threat, new, whole, key)
         return Views({"enemy": x}, {"eps": (new * whole).detach()})
 
     def terms(self, model: Model, batch: Batch, views: Views, memory: Memory) -> Terms:
@@ -131,15 +131,18 @@ class IAAT:
             if not len(rows):
                 break
             part = batch.rows(rows)
-            x = self._climb(model, part, threat, (step * whole)[rows], key.fold(draw))
+            x = self._climb(model, part, threat, step[rows], whole[rows], key.fold(draw))
             with torch.no_grad():
                 fell = model(x).argmax(1) != part.y
             rows = rows[fell]
             new[rows] = own[rows] if draw == "more" else (own[rows] - self.gamma).clamp(min=0)
         return new
 
-    def _climb(self, model: Model, batch: Batch, threat: Threat, eps: Tensor, key: Key) -> Tensor:
+    def _climb(
+        self, model: Model, batch: Batch, threat: Threat, share: Tensor, whole: Tensor, key: Key
+    ) -> Tensor:
+        """Run PGD, each row with its share of the threat's eps."""
         climb = Climb(self.steps, self.step_size, self.start)
-        whole = threat.eps if not isinstance(threat.eps, Tensor) else float(threat.eps.max())
-        length = (2 * eps / max(self.steps, 1)).clamp(min=self.step_size * whole)
+        eps = share * whole
+        length = torch.maximum(2 * eps / max(self.steps, 1), self.step_size * whole)
         return climb(model, batch, threat=threat.at(eps), objective=Untargeted(), key=key, length=length)

@@ -19,7 +19,7 @@ from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.climb import Climb
 from frenemy.training.memory import Memory
-from frenemy.training.recipe import Preset, Term, Terms, Views, answers, share
+from frenemy.training.recipe import Preset, Term, Terms, Views, answers, within
 
 __all__ = ["MART", "boosted"]
 
@@ -84,7 +84,7 @@ class MART:
     }
 
     def __post_init__(self) -> None:
-        share("lamb", self.lamb, float("inf"))
+        within("lamb", self.lamb, float("inf"))
 
     def views(self, model: Model, batch: Batch, *, threat: Threat, memory: Memory, key: Key) -> Views:
         """The inputs, and where PGD ends."""

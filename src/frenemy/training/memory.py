@@ -26,7 +26,7 @@ class Memory:
     """
 
     def __init__(self, index: Tensor, device: torch.device | str = "cpu") -> None:
-        self._index, self._order = index.cpu().sort()
+        self._index = index.cpu().sort().values
         self._device = torch.device(device)
         self._rows: dict[str, Tensor] = {}
         self._touched: dict[str, Tensor] = {}
@@ -47,10 +47,6 @@ class Memory:
         places = self._places(index)
         self._rows[name][places] = values.detach().to("cpu", torch.float32)
         self._touched[name][places] = True
-
-    def every(self, name: str) -> Tensor:
-        """Give the numbers of all examples in the order of the data, `(n,)`."""
-        return torch.empty_like(self._rows[name]).index_copy_(0, self._order, self._rows[name])
 
     def changed(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Hand out the rows by name and which of them were put since; forget the latter.

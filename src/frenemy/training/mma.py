@@ -14,28 +14,15 @@ from frenemy.card import Card
 from frenemy.data.batch import Batch
 from frenemy.data.examples import Examples
 from frenemy.models.model import Model
+from frenemy.objectives.surrogates import SoftMargin
 from frenemy.objectives.untargeted import Untargeted
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat, broadcast, radii
 from frenemy.training.climb import Climb
 from frenemy.training.memory import Memory
-from frenemy.training.recipe import Preset, Term, Terms, Views, answers, share
-from frenemy.types import Goal, Logits, PerExample
+from frenemy.training.recipe import Preset, Term, Terms, Views, answers, within
 
-__all__ = ["MMA", "SoftMargin"]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class SoftMargin:
-    r"""Soft logit margin `log sum_{k != y} exp z_k - z_y` (arXiv:1812.02637, eq. 6)."""
-
-    soft: bool = False
-
-    def __call__(self, logits: Logits, goal: Goal) -> PerExample:
-        """Loss of each row; any real number."""
-        others = logits.scatter(1, goal[:, None], -torch.inf)
-        return others.logsumexp(1) - logits.gather(1, goal[:, None]).squeeze(1)
+__all__ = ["MMA"]
 
 
 @final
@@ -108,9 +95,9 @@ class MMA:
     }
 
     def __post_init__(self) -> None:
-        share("clean", self.clean)
-        share("least", self.least)
-        share("bisections", self.bisections, 60)
+        within("clean", self.clean)
+        within("least", self.least)
+        within("bisections", self.bisections, 60)
 
     def remember(self, memory: Memory, examples: Examples, batch_size: int) -> None:
         """The margin of each example, as a share of eps."""

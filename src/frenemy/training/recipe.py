@@ -18,7 +18,7 @@ from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.memory import Memory
 
-__all__ = ["Learns", "Preset", "Recipe", "Remembers", "Term", "Terms", "Views", "answers", "share", "total"]
+__all__ = ["Learns", "Preset", "Recipe", "Remembers", "Term", "Terms", "Views", "answers", "total", "within"]
 
 
 _FORWARDS: Final = ("joint", "separate")
@@ -81,6 +81,8 @@ class Recipe(Protocol):
 
     Where a recipe has `rowwise` set, rows leave its search one by one, and batch norm may not look at the batch there.
 
+    Where it has an `update`, the weights follow that one, and not the one that the regime asks for.
+
     `presets` are the settings under which the source trained, by the name of the data set.
     """
 
@@ -141,7 +143,7 @@ def answers(model: Model, points: list[Tensor], forward: str) -> list[Tensor]:
     return list(model(torch.cat(points)).chunk(len(points)))
 
 
-def share(name: str, value: float, high: float = 1.0) -> None:
+def within(name: str, value: float, high: float = 1.0) -> None:
     """See that a setting lies between 0 and `high`.
 
     Raises:

@@ -16,10 +16,10 @@ from frenemy.data.batch import Batch
 from frenemy.models.model import Model
 from frenemy.objectives.untargeted import Untargeted
 from frenemy.rng import Key
-from frenemy.threats.threat import Threat
+from frenemy.threats.threat import Threat, radii
 from frenemy.training.climb import Climb
 from frenemy.training.memory import Memory
-from frenemy.training.recipe import Preset, Term, Terms, Views, share
+from frenemy.training.recipe import Preset, Term, Terms, Views, within
 
 __all__ = ["SENSE"]
 
@@ -100,8 +100,8 @@ class SENSE:
     }
 
     def __post_init__(self) -> None:
-        share("c", self.c)
-        share("warm_up", self.warm_up, float("inf"))
+        within("c", self.c)
+        within("warm_up", self.warm_up, float("inf"))
 
     def views(self, model: Model, batch: Batch, *, threat: Threat, memory: Memory, key: Key) -> Views:
         """Where the sensible search ends."""
@@ -116,12 +116,11 @@ class SENSE:
         x, steps = batch.x.clone(), torch.zeros(len(batch), device=batch.x.device)
         rows = open_.nonzero().flatten()
         if len(rows):
-            size = threat.eps[rows] if isinstance(threat.eps, Tensor) and threat.eps.ndim else threat.eps
             took = _Count(math.inf if warm else limit, len(rows), batch.x.device)
             x[rows] = climb(
                 model,
                 batch.rows(rows),
-                threat=threat.at(size),
+                threat=threat.at(radii(threat.eps, batch.x)[rows]),
                 objective=Untargeted(),
                 key=key,
                 rest=None if warm or self.c == 0 else took,

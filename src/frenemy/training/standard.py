@@ -14,7 +14,7 @@ from frenemy.models.model import Model
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.memory import Memory
-from frenemy.training.recipe import Preset, Term, Terms, Views, share
+from frenemy.training.recipe import Preset, Term, Terms, Views, within
 
 __all__ = ["Standard"]
 
@@ -61,7 +61,7 @@ class Standard:
     }
 
     def __post_init__(self) -> None:
-        share("smoothing", self.smoothing)
+        within("smoothing", self.smoothing)
 
     def views(self, model: Model, batch: Batch, *, threat: Threat, memory: Memory, key: Key) -> Views:
         """The inputs themselves."""

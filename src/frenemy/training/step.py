@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from frenemy.data.batch import Batch
 from frenemy.errors import DivergedError
@@ -84,7 +84,7 @@ class Step:
             with self.engine.cast():
                 terms = self.recipe.terms(self.model, self.batch, views, self.memory)
                 loss = total(terms, self.rows)
-            self._backward(loss)
+            loss.backward()  # type: ignore[no-untyped-call]
             self.losses = {name: float(term.loss.detach().sum()) for name, term in terms.items()}
             self.losses = {**self.losses, "loss": float(loss.detach()) * self.rows}
         sane = torch.tensor(float(math.isfinite(self.losses.get("loss", 0.0))), device=self.engine.device)
@@ -105,6 +105,3 @@ class Step:
 
     def _parts(self) -> str:
         return ", ".join(f"{name} {value / max(len(self.batch), 1):g}" for name, value in self.losses.items())
-
-    def _backward(self, loss: Tensor) -> None:
-        loss.backward()  # type: ignore[no-untyped-call]

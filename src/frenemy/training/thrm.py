@@ -17,7 +17,7 @@ from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.climb import Climb
 from frenemy.training.memory import Memory
-from frenemy.training.recipe import Preset, Term, Terms, Views, answers, share
+from frenemy.training.recipe import Preset, Term, Terms, Views, answers, within
 
 __all__ = ["THRM"]
 
@@ -85,7 +85,7 @@ class THRM:
     }
 
     def __post_init__(self) -> None:
-        share("lamb", self.lamb, float("inf"))
+        within("lamb", self.lamb, float("inf"))
 
     def views(self, model: Model, batch: Batch, *, threat: Threat, memory: Memory, key: Key) -> Views:
         """The inputs, and where a false friend moves them."""

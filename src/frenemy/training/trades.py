@@ -18,7 +18,7 @@ from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.climb import Climb
 from frenemy.training.memory import Memory
-from frenemy.training.recipe import Preset, Term, Terms, Views, answers, share
+from frenemy.training.recipe import Preset, Term, Terms, Views, answers, within
 
 __all__ = ["TRADES"]
 
@@ -91,7 +91,7 @@ class TRADES:
     }
 
     def __post_init__(self) -> None:
-        share("beta", self.beta, float("inf"))
+        within("beta", self.beta, float("inf"))
 
     def views(self, model: Model, batch: Batch, *, threat: Threat, memory: Memory, key: Key) -> Views:
         """The inputs, and where the divergence from their answers is large."""

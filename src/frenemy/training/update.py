@@ -19,11 +19,6 @@ _TINY = 1e-12
 class Update(Protocol):
     """Moves the weights for one batch."""
 
-    @property
-    def moves(self) -> int:
-        """How often the weights move for one batch."""
-        ...
-
     def __call__(self, step: Step) -> None:
         """Look, pull and move."""
         ...
@@ -33,11 +28,6 @@ class Update(Protocol):
 @dataclass(frozen=True, slots=True)
 class Sum:
     """Follow the gradient of the weighted sum of the terms once."""
-
-    @property
-    def moves(self) -> int:
-        """Once."""
-        return 1
 
     def __call__(self, step: Step) -> None:
         """Look, pull, move, learn."""
@@ -61,11 +51,6 @@ class Replay:
     def __post_init__(self) -> None:
         if self.times < 1:
             raise UsageError(f"expected to replay a batch once or more, got {self.times}")
-
-    @property
-    def moves(self) -> int:
-        """As often as the batch is replayed."""
-        return self.times
 
     def __call__(self, step: Step) -> None:
         """Look, pull, move, learn, over and over."""
@@ -102,11 +87,6 @@ class Perturbed:
     def __post_init__(self) -> None:
         if not 0 <= self.gamma < float("inf"):
             raise UsageError(f"expected a finite weight perturbation of 0 or more, got {self.gamma}")
-
-    @property
-    def moves(self) -> int:
-        """Once."""
-        return 1
 
     def __call__(self, step: Step) -> None:
         """Look once, pull, perturb, pull again, undo, move."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from frenemy.objectives.surrogates import DLR, SURROGATES, Margin, TargetedDLR, answer, surrogate
+from frenemy.objectives.surrogates import DLR, SURROGATES, Margin, SoftMargin, TargetedDLR, answer, surrogate
 from frenemy.rng import Key
 
 law = settings(max_examples=25, deadline=None)
@@ -120,3 +122,16 @@ def test_a_distribution_stands_for_its_top_class_and_a_pair_for_its_label() -> N
 def test_it_has_a_name_and_the_targeted_one_has_none() -> None:
     assert surrogate("DLR") == DLR()
     assert sorted(SURROGATES) == ["ce", "dlr", "kl", "margin"]
+
+
+@law
+@given(st.lists(st.floats(-30, 30), min_size=2, max_size=6), st.integers(0, 5))
+def test_the_soft_margin_is_the_lead_of_all_others_together(values: list[float], label: int) -> None:
+    """Against a sum of exponentials; never below the margin, and at most the logarithm of the others' number above."""
+    y = label % len(values)
+    logits = torch.tensor([values], dtype=torch.float64)
+    others = [value for place, value in enumerate(values) if place != y]
+    soft = float(SoftMargin()(logits, torch.tensor([y])))
+    hard = float(Margin()(logits, torch.tensor([y])))
+    assert soft == pytest.approx(math.log(sum(map(math.exp, others))) - values[y], abs=1e-9)
+    assert hard - 1e-9 <= soft <= hard + math.log(len(others)) + 1e-9

@@ -101,7 +101,7 @@ def test_a_search_finds_all_that_can_be_done_in_a_cube() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("norm", "eps", "share"),
-    [("linf", 1.8, 1.0), ("linf", 0.7, 1.0), ("l1", 3.0, 0.0), ("l2", 1.2, 0.9), ("l2", 2.2, 0.9)],
+    [("linf", 1.8, 1.0), ("linf", 0.7, 1.0), ("l1", 3.0, 0.5), ("l2", 1.2, 0.9), ("l2", 2.2, 0.9)],
 )
 def test_an_audit_finds_what_can_be_done_and_nothing_else(norm: str, eps: float, share: float) -> None:
     data = people()
@@ -120,12 +120,14 @@ def test_an_audit_finds_what_can_be_done_and_nothing_else(norm: str, eps: float,
     mended = (
         np.array([reach(row, norm, eps, -s) > 0 for row, s in zip(data.x, towards, strict=True)]) & ~clean
     )
+    got = 0.0
     for measure, could, among in (
         ("risk_adversarial_on_correct", broken, clean),
         ("risk_hypocritical", mended, ~clean),
     ):
-        most = could.sum() / among.sum()
-        assert share * most - 1e-9 <= found[measure].value <= most + 1e-9
+        assert found[measure].value <= could.sum() / among.sum() + 1e-9
+        got += found[measure].value * among.sum()
+    assert got >= share * (broken.sum() + mended.sum()) - 1e-9
     assert {curve.kind for curve in found.curves} == {"largest"}
     (told,) = [caveat.text for caveat in found.caveats if caveat.name == "rules"]
     assert (

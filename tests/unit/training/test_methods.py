@@ -251,4 +251,4 @@ def test_each_eps_grows_where_it_is_withstood_and_shrinks_where_it_is_not() -> N
     assert len(set(tried.tolist())) >= 3
     torch.testing.assert_close(memory.of("eps", INDEX), (0.6 + 0.4 * tried).float())
     mixed = torch.tensor([5, 2, 9])
-    assert torch.equal(memory.of("eps", mixed), memory.every("eps")[mixed])
+    assert torch.equal(memory.of("eps", mixed), memory.of("eps", INDEX)[mixed])

@@ -216,7 +216,7 @@ def test_a_memory_knows_its_examples() -> None:
     memory = Memory(torch.tensor([30, 10, 20]))
     memory.keep("eps", 0.5)
     memory.put("eps", torch.tensor([20, 30]), torch.tensor([2.0, 3.0]))
-    assert memory.every("eps").tolist() == [3.0, 0.5, 2.0]
+    assert memory.of("eps", torch.tensor([30, 10, 20])).tolist() == [3.0, 0.5, 2.0]
     with pytest.raises(DataError, match="at place 11"):
         memory.of("eps", torch.tensor([10, 11]))
 
@@ -268,7 +268,7 @@ def _trained(where: Any) -> tuple[nn.Module, Tensor]:
 
     run = Run(recipe, model, data, threat, regime, Key(0), where, None, 60.0)
     run.train(lambda what, share: None)
-    return model, run._memory.every("eps")
+    return model, run._memory.of("eps", data.index)
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ SHARED: Final = {
     "objectives": {"objective", "surrogates"},
     "threats": {"threat", "slack", "finite"},
     "models": {"model", "still", "timed", "veiled", "predictor", "sizes"},
-    "theory": {"problem"},
+    "theory": {"problem", "intervals", "features", "scene"},
     "data": {"batch", "examples", "archive", "box", "pickles", "places", "rules"},
 }
 ASSEMBLERS: Final = {"models/build.py", "models/foreign.py", "data/find.py", "attacks/autoattack.py"}

@@ -124,7 +124,7 @@ def killed_at_any_moment(place: Path) -> str:
                 kills += fresh(out, place, 1.5 + dice.uniform(0, lasts))
             code = -signal.SIGKILL
             while code == -signal.SIGKILL and kills < KILLS:
-                code = server.run(out, dice.uniform(0.02, lasts))
+                code = server.run(out, dice.uniform(0.02, lasts / 2))
                 kills += code == -signal.SIGKILL
             assert code in (0, -signal.SIGKILL), code
             assert server.run(out, None) == 0

@@ -76,6 +76,20 @@ def test_draws_depend_on_the_seed_alone(name: str) -> None:
 def test_a_parameter_that_is_no_number_or_out_of_range_is_refused(name: str, data: st.DataObject) -> None:
     maker = PROBLEMS[name].load()
     one = data.draw(st.sampled_from([field for field in dataclasses.fields(maker) if field.type == "float"]))
-    bad = data.draw(st.sampled_from([math.nan, math.inf, -math.inf, -1.0, 1e12]))
+    bad = data.draw(st.sampled_from([math.nan, math.inf, -math.inf, -1e12, 1e12]))
     with pytest.raises(UsageError, match=r"expected .*; "):
         maker(**{one.name: bad})
+
+
+@every
+def test_all_along_its_slide_the_formula_is_the_integral_and_there_is_a_picture(name: str) -> None:
+    problem = usual(name)
+    slide = problem.slide
+    for value in np.linspace(slide.low, slide.high, 13):
+        moved = dataclasses.replace(problem, **{slide.name: float(value)})
+        assert all(one.agrees for one in moved.quantities(0, 0)), value
+        scene = moved.scene()
+        assert len(scene.shapes) > 2
+        places = [number for shape in scene.shapes for point in shape.points for number in point]
+        assert np.isfinite(places).all()
+        assert {shape.kind for shape in scene.shapes} <= {"area", "path", "dots"}

@@ -55,6 +55,27 @@ for (const table of document.querySelectorAll(".verdicts")) {
     output.textContent = input.value ? `${shown} of ${rows.length} shown` : "";
   });
 }
+for (const stage of document.querySelectorAll(".stage")) {
+  const label = stage.querySelector(".slider");
+  const input = label.querySelector("input");
+  const output = label.querySelector("output");
+  const pictures = Array.from(stage.querySelectorAll("figure .frame"));
+  const tables = Array.from(stage.querySelectorAll(".scroll.frame"));
+  const cursor = stage.querySelector(".cursor");
+  const values = pictures.map((picture) => Number(picture.dataset.value));
+  const span = values[values.length - 1] - values[0];
+  const show = () => {
+    const at = Number(input.value);
+    for (const frames of [pictures, tables]) frames.forEach((frame, k) => { frame.hidden = k !== at; });
+    output.textContent = pictures[at].dataset.value;
+    input.setAttribute("aria-valuetext", pictures[at].dataset.value);
+    const shift = Number(cursor.dataset.span) * (values[at] - values[0]) / span;
+    cursor.setAttribute("transform", `translate(${shift} 0)`);
+  };
+  label.hidden = false;
+  input.addEventListener("input", show);
+  show();
+}
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;
 });

@@ -73,8 +73,13 @@ class Panel:
         return ends[0], ends[1] if ends[1] > ends[0] else ends[0] + 1, low - pad, high + pad
 
 
-def drawn(panel: Panel) -> str:
-    """Draw a panel as SVG; its colours are those of the page."""
+def drawn(panel: Panel, *, cursor: bool = False) -> str:
+    """Draw a panel as SVG; its colours are those of the page.
+
+    Args:
+        panel: what is shown.
+        cursor: draw an upright line at the left end, for a script to move by `data-span` from there to the right end.
+    """
     left, right, low, high = panel.range()
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -106,6 +111,11 @@ def drawn(panel: Panel) -> str:
             nodes.append(
                 element("path", *told, class_=f"line {one.look}", d=path, opacity=one.weight, **style)
             )
+    if cursor:
+        ends = [place(left, low), place(left, high)]
+        nodes.append(
+            element("path", class_="cursor", d=line(ends), data_span=place(right, low)[0] - ends[0][0])
+        )
     label = f"{panel.title}: {panel.y_name} against {panel.x_name}"
     box = f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}"
     return write(element("svg", *nodes, viewBox=box, class_="chart", role="img", aria_label=label))

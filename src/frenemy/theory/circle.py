@@ -13,7 +13,8 @@ from scipy.integrate import quad
 
 from frenemy.card import Card
 from frenemy.rng import Key
-from frenemy.theory.problem import Draws, Quantity, counted, inside
+from frenemy.theory.problem import Draws, Quantity, Slide, counted, inside
+from frenemy.theory.scene import Scene, area, box, path, ring
 
 __all__ = ["Circle"]
 
@@ -58,6 +59,7 @@ class Circle:
         link="arXiv:2012.14738",
         place="Appendix C, eq. 9 and 10, Figures 9 to 12",
     )
+    slide: ClassVar[Slide] = Slide("b", 0.02, 0.98)
 
     def __post_init__(self) -> None:
         inside("b", self.b, 0, 1, "0.5 is the threshold of Figure 9")
@@ -68,6 +70,23 @@ class Circle:
         x = Key(seed).fold("circle").uniform(torch.arange(n), (2,), torch.float64).numpy()
         within = np.linalg.norm(x - _CENTRE, axis=1) < _RADIUS
         return Draws(x, np.where(within, 1, -1))
+
+    def scene(self) -> Scene:
+        """The circle, the line, and how far around it answers can be turned."""
+        low, high = max(self.b - self.eps, 0.0), min(self.b + self.eps, 1.0)
+        return Scene(
+            "x1",
+            "x2",
+            (0, 1),
+            (0, 1),
+            (
+                box((0, 0), (1, 1), "minus", "class -1"),
+                area(ring((_CENTRE, _CENTRE), _RADIUS), "plus", "class 1"),
+                box((0, low), (1, high), "reach", "answers that can be turned"),
+                path([(0, self.b), (1, self.b)], "rule", "above it the answer is 1"),
+            ),
+            square=True,
+        )
 
     def quantities(self, n: int = 20_000, seed: int = 0) -> tuple[Quantity, ...]:
         """Precision, recall, adversarial risk on correct examples, hypocritical risk on misclassified ones."""

@@ -13,7 +13,8 @@ from scipy.integrate import quad
 from frenemy.card import Card
 from frenemy.errors import UsageError
 from frenemy.rng import Key
-from frenemy.theory.problem import Draws, Quantity, counted, inside
+from frenemy.theory.problem import Draws, Quantity, Slide, counted, inside
+from frenemy.theory.scene import Scene, box, path
 
 __all__ = ["Halves"]
 
@@ -65,6 +66,7 @@ class Halves:
             "001 says sign, which gives -1 and 1, for labels that are 0 and 1",
         ),
     )
+    slide: ClassVar[Slide] = Slide("eps", 0.01, 0.24)
 
     def __post_init__(self) -> None:
         inside("p", self.p, 0.5, 1, "0.75 is usual")
@@ -95,6 +97,25 @@ class Halves:
             "sensible": (length(below, 0.5) * (t < 0.5), length(0.5, above) * (t > 0.5)),
         }
         return {name: (1 - self.p) * zero + self.p * one for name, (zero, one) in pairs.items()}
+
+    def scene(self) -> Scene:
+        """The two halves, and the thresholds of the rules."""
+        robust = 0.5 - self.eps
+        return Scene(
+            "x1",
+            "x2",
+            (0, 1),
+            (0, 1),
+            (
+                box((0, 0), (0.5, 1), "minus", "class 0"),
+                box((0.5, 0), (1, 1), "plus", "class 1"),
+                box((robust, 0), (0.5 + self.eps, 1), "reach", "within eps of the Bayes boundary"),
+                path([(0.5, 0), (0.5, 1)], "rule", "Bayes rule"),
+                path([(robust, 0), (robust, 1)], "other", "most robust rule"),
+                path([(self.threshold, 0), (self.threshold, 1)], "faint", f"t = {self.threshold:g}"),
+            ),
+            square=True,
+        )
 
     def quantities(self, n: int = 20_000, seed: int = 0) -> tuple[Quantity, ...]:
         """All three risks of the Bayes rule, of the most robust rule and of a third one."""

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from frenemy.card import Card
 from frenemy.errors import UsageError
 from frenemy.rng import Key
-from frenemy.theory.problem import Draws, Quantity, counted, inside
+from frenemy.theory.problem import Draws, Quantity, Slide, counted, inside
+from frenemy.theory.scene import Scene, box, path
 
 __all__ = ["NineSquares"]
 
@@ -72,6 +73,7 @@ class NineSquares:
             "001 stops at eps = 1/24 for the robust rule; here it goes on to 1/12",
         ),
     )
+    slide: ClassVar[Slide] = Slide("eps", 0.0033, 0.0825)
 
     def __post_init__(self) -> None:
         inside("p", self.p, 0.5, 1, "0.75 is usual")
@@ -105,6 +107,23 @@ class NineSquares:
             "sensible, seen robust risk": 4 * eps,
             "robust, seen robust risk": 4 * (1 - p) * min(2 * eps, 1 / 12),
         }
+
+    def scene(self) -> Scene:
+        """What is seen, how far a sensible rule spreads it, and the strip that the most robust rule gives away."""
+        shapes = [box((0, 0), (0.5, 1), "minus faint"), box((0.5, 0), (1, 1), "plus faint")]
+        end = 0.5 - self.eps if self.eps <= 1 / 24 else 1 / 3
+        for x, y in itertools.product(_CENTRES, repeat=2):
+            wide = _SIDE / 2 + self.eps
+            shapes.append(
+                box((x - wide, y - wide), (x + wide, y + wide), "reach", "within eps of what is seen")
+            )
+            for low, high, look, name in ((0.0, 0.5, "minus", "class 0"), (0.5, 1.0, "plus", "class 1")):
+                left, right = max(x - _SIDE / 2, low), min(x + _SIDE / 2, high)
+                if left < right:
+                    shapes.append(box((left, y - _SIDE / 2), (right, y + _SIDE / 2), look, f"{name}, seen"))
+        shapes.append(path([(0.5, 0), (0.5, 1)], "rule", "Bayes and sensible rule"))
+        shapes.append(path([(end, 0), (end, 1)], "other", "most robust rule"))
+        return Scene("x1", "x2", (0, 1), (0, 1), tuple(shapes), square=True)
 
     def quantities(self, n: int = 20_000, seed: int = 0) -> tuple[Quantity, ...]:
         """True and seen standard risk of each rule, and seen robust risk of those that are right around the squares."""

@@ -12,8 +12,9 @@ from scipy.stats import binom
 
 from frenemy.card import Card
 from frenemy.errors import UsageError
+from frenemy.theory.scene import Scene
 
-__all__ = ["Draws", "Problem", "Quantity", "counted", "inside"]
+__all__ = ["Draws", "Problem", "Quantity", "Slide", "counted", "inside"]
 
 _RARE: Final = 3.17e-5
 """Chance of more than four standard errors to one side, for a normal error; here it is asked of the binomial itself."""
@@ -65,14 +66,29 @@ class Draws:
     y: NDArray[np.int64]
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Slide:
+    """A parameter that is worth moving, and between which ends."""
+
+    name: str
+    low: float
+    high: float
+
+
 @runtime_checkable
 class Problem(Protocol):
     """A toy problem: a frozen dataclass of its parameters."""
 
     card: ClassVar[Card]
+    slide: ClassVar[Slide]
 
     def draw(self, n: int, seed: int) -> Draws:
         """Draw examples; the same seed gives the same ones."""
+        ...
+
+    def scene(self) -> Scene:
+        """Give its picture."""
         ...
 
     def quantities(self, n: int, seed: int) -> tuple[Quantity, ...]:

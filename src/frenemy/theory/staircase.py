@@ -14,7 +14,8 @@ from scipy.integrate import quad
 
 from frenemy.card import Card
 from frenemy.rng import Key
-from frenemy.theory.problem import Draws, Quantity, counted, inside
+from frenemy.theory.problem import Draws, Quantity, Slide, counted, inside
+from frenemy.theory.scene import Scene, path
 
 __all__ = ["Staircase"]
 
@@ -56,6 +57,7 @@ class Staircase:
             "the number of steps follows from eps; the printed range of k leaves a gap at the end for some",
         ),
     )
+    slide: ClassVar[Slide] = Slide("eps", 0.04, 0.52)
 
     def __post_init__(self) -> None:
         inside("eps", self.eps, 1e-4, 1e6, "1/8 is usual")
@@ -76,6 +78,19 @@ class Staircase:
         key, rows = Key(seed).fold("staircase"), torch.arange(n)
         x, chance = (key.fold(word).uniform(rows, (), torch.float64).numpy() for word in ("x", "y"))
         return Draws(x[:, None], np.where(chance < self.probability(x), 1, -1))
+
+    def scene(self) -> Scene:
+        """P(y = 1 | x), and 1/2."""
+        points = []
+        for left, right in itertools.pairwise(self._edges()):
+            high = float(self.probability(np.array([(left + right) / 2]))[0])
+            points += [(float(left), high), (float(right), high)]
+        steps, half = (
+            path(points, "plus", "P(y = 1 | x)"),
+            path([(0, 0.5), (1, 0.5)], "rule", "above it Bayes says 1"),
+        )
+        reach = path([(0.0, 0.1), (min(self.eps, 1.0), 0.1)], "reach", "eps")
+        return Scene("x", "probability", (0, 1), (0, 1), (steps, half, reach))
 
     def quantities(self, n: int = 20_000, seed: int = 0) -> tuple[Quantity, ...]:
         """Natural and hypocritical risk of the Bayes and of the all-one classifier."""

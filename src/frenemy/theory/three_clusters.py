@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.integrate import quad
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from frenemy.card import Card
 from frenemy.rng import Key
-from frenemy.theory.problem import Draws, Quantity, counted, inside
+from frenemy.theory.problem import Draws, Quantity, Slide, counted, inside
+from frenemy.theory.scene import Scene, area, bell, path, ring
 
 __all__ = ["ThreeClusters"]
 
@@ -66,6 +67,7 @@ class ThreeClusters:
             "Figure 4(b) calls the linear rule Bayes; the Bayes rule is the one of 4(a)",
         ),
     )
+    slide: ClassVar[Slide] = Slide("gamma", 0.0, 9.6)
 
     def __post_init__(self) -> None:
         inside("p", self.p, 0, 1, "0.95 is usual")
@@ -102,17 +104,42 @@ class ThreeClusters:
         labels = np.array([label for _, _, label in self.clusters])
         return Draws(means[place] + self.sigma * noise, labels[place])
 
+    def scene(self) -> Scene:
+        """The clusters out to two deviations, how far the enemy moves them, and the two lines."""
+        wide, tall = 2 + (self.gamma + 2) * self.sigma, self.m + (self.gamma + 2) * self.sigma
+        shapes = []
+        for _, middle, label in self.clusters:
+            look = "plus" if label == 1 else "minus"
+            shapes.append(
+                area(ring(middle, (2 + self.gamma) * self.sigma), "reach", "as far as the enemy moves them")
+            )
+            shapes.append(area(ring(middle, 2 * self.sigma), look, f"class {label}, two deviations"))
+        for (name, (way, offset)), look in zip(self.lines.items(), ("rule", "other"), strict=True):
+            foot, along = -offset * way, np.array([-way[1], way[0]])
+            ends = [tuple(float(v) for v in foot + side * 3 * (wide + tall) * along) for side in (-1, 1)]
+            shapes.append(path([(ends[0][0], ends[0][1]), (ends[1][0], ends[1][1])], look, name))
+        bayes = [(self.bayes(float(x2)), float(x2)) for x2 in np.linspace(-tall, tall, 161)]
+        shapes.append(path(bayes, "faint", "Bayes rule"))
+        return Scene("x1", "x2", (-wide, wide), (-tall, tall), tuple(shapes))
+
+    def bayes(self, x2: float) -> float:
+        """The x1 from which on the Bayes rule answers 1, at this height: log-odds linear in x1 are 0 there."""
+        s2 = self.sigma**2
+        upper = math.log(self.p) - (x2 - self.m) ** 2 / (2 * s2)
+        lower = math.log1p(-self.p) - (x2 + self.m) ** 2 / (2 * s2)
+        return float(-s2 / 2 * (np.logaddexp(upper, lower) + x2**2 / (2 * s2)))
+
     def quantities(self, n: int = 20_000, seed: int = 0) -> tuple[Quantity, ...]:
         """Standard and robust risk of both lines."""
         draws, found = self.draw(n, seed), []
-        printed = {0.0: norm.cdf(-1 / self.sigma**2), self.gamma: norm.cdf(self.gamma - 1 / self.sigma**2)}
+        printed = {0.0: ndtr(-1 / self.sigma**2), self.gamma: ndtr(self.gamma - 1 / self.sigma**2)}
         for name, (way, offset) in self.lines.items():
             for kind, gamma in (("standard", 0.0), ("robust", self.gamma)):
                 distance = draws.y * (draws.x @ way + offset) - gamma * self.sigma
                 found.append(
                     Quantity(
                         f"{name}, {kind} risk",
-                        self._risk(way, offset, gamma),
+                        self.risk(way, offset, gamma),
                         self._integrated(way, offset, gamma),
                         *counted(distance < 0),
                         float(printed[gamma]) if name == "upright line" else math.nan,
@@ -120,9 +147,10 @@ class ThreeClusters:
                 )
         return tuple(found)
 
-    def _risk(self, way: NDArray[np.float64], offset: float, gamma: float) -> float:
+    def risk(self, way: NDArray[np.float64], offset: float, gamma: float) -> float:
+        """Probability that the line `way x + offset`, `way` of length 1, is wrong under an enemy of gamma sigma."""
         parts = (
-            share * norm.cdf(gamma - label * (way @ np.array(mean) + offset) / self.sigma)
+            share * ndtr(gamma - label * (way @ np.array(mean) + offset) / self.sigma)
             for share, mean, label in self.clusters
         )
         return float(sum(parts))
@@ -134,5 +162,5 @@ class ThreeClusters:
             middle = label * (float(way @ np.array(mean)) + offset)
             low, high = middle - 12 * self.sigma, min(middle + 12 * self.sigma, gamma * self.sigma)
             if low < high:
-                total += share * quad(norm(middle, self.sigma).pdf, low, high, epsabs=1e-12, limit=200)[0]
+                total += share * quad(bell(middle, self.sigma), low, high, epsabs=1e-12, limit=200)[0]
         return total

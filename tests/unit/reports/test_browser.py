@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from tests.unit.reports.audits import bare, crowd, digits, empty, flat, named, single
 
+from frenemy.reports.lesson import lesson
 from frenemy.reports.page import render
+from frenemy.theory.halves import Halves
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -107,3 +109,31 @@ def test_search_and_sort_work(tmp_path: Path) -> None:
     assert (low, high) == ("0", "199")
     assert 0 < int(shown) < 200
     assert said == f"{shown} of 200 shown"
+
+
+def test_a_slider_shows_one_picture_and_one_table_at_a_time(tmp_path: Path) -> None:
+    """Moved to its right end it shows the last frames and puts the cursor there."""
+    page = lesson([Halves()], tmp_path, "frenemy theory halves").read_text()
+    moved = page.replace(
+        'document.documentElement.dataset.ready = "yes";',
+        'const range = document.querySelector("input[type=range]"); range.value = range.max; '
+        'range.dispatchEvent(new Event("input")); document.documentElement.dataset.ready = "yes";',
+    )
+    for text, value, shift in ((page, "0.1", 0.09 / 0.23 * 370), (moved, "0.24", 370)):
+        text = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+        found = dom(text, tmp_path)
+        assert 'data-ready="yes"' in found
+        frames = re.findall(r'<div class="frame"[^>]*>', found)
+        assert len(frames) == 25
+        assert sum("hidden" not in frame for frame in frames) == 1
+        assert found.count('class="scroll frame"') == 25
+        assert re.search(rf'class="frame" data-value="{value}"', found)
+        assert f"<output>{value}</output>" in found
+        (at,) = re.findall(r'transform="translate\(([\d.]+)', found)
+        assert float(at) == pytest.approx(shift, abs=0.1)
+
+
+def test_a_page_of_theory_runs_under_its_own_policy(tmp_path: Path) -> None:
+    found = dom(lesson([Halves()], tmp_path, EVIL).read_text(), tmp_path)
+    assert 'data-ready="yes"' in found
+    assert "data-foreign" not in found

@@ -1,4 +1,4 @@
-"""RobustFeatures: one feature that an enemy cannot flip, and many weak ones that he can."""
+"""Tsipras: one feature that an enemy cannot flip, and many weak ones that he can."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.integrate import quad
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from frenemy.card import Card
-from frenemy.errors import UsageError
 from frenemy.rng import Key
-from frenemy.theory.problem import Draws, Quantity, counted, inside
+from frenemy.theory.features import checked, drawn
+from frenemy.theory.problem import Draws, Quantity, Slide, counted, inside
+from frenemy.theory.scene import Scene, bell, curve, density, path
 
-__all__ = ["RobustFeatures"]
+__all__ = ["Tsipras"]
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class RobustFeatures:
+class Tsipras:
     r"""Accuracy and robustness at odds: what makes a classifier accurate is what an enemy takes away.
 
     $$ y \sim U\{-1, 1\}, \quad x_1 = \pm y \text{ with } P(x_1 = y) = p, \quad
@@ -72,20 +72,17 @@ class RobustFeatures:
             "003 prints [p / (1 + p)]^2 in the proof of the bound; it is [p / (1 - p)]^2",
         ),
     )
+    slide: ClassVar[Slide] = Slide("eps", 0.0, 0.96)
 
     def __post_init__(self) -> None:
-        inside("p", self.p, 0.5, 1 - 1e-12, "0.95 is usual", closed=True)
-        inside("eta", self.eta, 0, 1e6, "3 / sqrt(d) is usual")
-        inside("eps", self.eps, 0, 1 - 1e-12, "from 1 on the enemy flips the first feature too", closed=True)
+        checked(self.p, self.d, self.eta, self.eps)
         inside("weight", self.weight, 0, 1e9, "0 is the averaging classifier", closed=True)
-        if self.d < 1:
-            raise UsageError(f"expected at least one weak feature, got d={self.d}; 100 is usual")
 
     def accuracy(self, weight: float, eps: float) -> float:
         """Probability that the classifier with this weight on the first feature is right under an enemy of this eps."""
         weak, scale = self.d * (self.eta - eps), math.sqrt(self.d)
-        right = norm.cdf((weight * (1 - eps) + weak) / scale)
-        return float(self.p * right + (1 - self.p) * norm.cdf((-weight * (1 + eps) + weak) / scale))
+        right = ndtr((weight * (1 - eps) + weak) / scale)
+        return float(self.p * right + (1 - self.p) * ndtr((-weight * (1 + eps) + weak) / scale))
 
     def bound(self, natural: float) -> float:
         """What is left at most to a classifier of this natural accuracy, under an enemy of 2 eta or more."""
@@ -93,11 +90,19 @@ class RobustFeatures:
 
     def draw(self, n: int, seed: int) -> Draws:
         """Draw examples: the first feature, then the weak ones."""
-        key, rows = Key(seed).fold("robust features"), torch.arange(n)
-        y = np.where(key.fold("y").uniform(rows, (), torch.float64).numpy() < 0.5, -1, 1)
-        first = np.where(key.fold("first").uniform(rows, (), torch.float64).numpy() < self.p, y, -y)
-        weak = key.fold("weak").normal(rows, (self.d,), torch.float64).numpy() + self.eta * y[:, None]
-        return Draws(np.column_stack([first, weak]), y)
+        return drawn(self.p, self.d, self.eta, Key(seed).fold("robust features"), n)
+
+    def scene(self) -> Scene:
+        """The mean of the weak features by class, as it is and as the enemy leaves it."""
+        deviation = 1 / math.sqrt(self.d)
+        wide = self.eta + self.eps + 4 * deviation
+        bells = []
+        for y, look in ((1, "plus"), (-1, "minus")):
+            for moved, name in ((0.0, "as drawn"), (self.eps, "as the enemy leaves it")):
+                points = curve(density(y * (self.eta - moved), deviation), -wide, wide)
+                bells.append(path(points, look if not moved else f"{look} moved", f"class {y}, {name}"))
+        zero = path([(0, 0), (0, 1.05)], "rule", "averaging classifier")
+        return Scene("mean of the weak features", "density", (-wide, wide), (0, 1.05), (*bells, zero))
 
     def quantities(self, n: int = 20_000, seed: int = 0) -> tuple[Quantity, ...]:
         """Natural and adversarial accuracy of the averaging, the mixed and the first-feature classifier."""
@@ -126,7 +131,7 @@ class RobustFeatures:
             border = eps * (1 + weight / self.d) - sign * weight / self.d
             low, high = max(border, self.eta - 12 * deviation), self.eta + 12 * deviation
             if low < high:
-                total += share * quad(norm(self.eta, deviation).pdf, low, high, epsabs=1e-12, limit=200)[0]
+                total += share * quad(bell(self.eta, deviation), low, high, epsabs=1e-12, limit=200)[0]
         return total
 
     def _right(self, draws: Draws, weights: NDArray[np.float64], eps: float) -> NDArray[np.bool_]:

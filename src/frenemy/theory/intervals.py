@@ -17,7 +17,7 @@ from frenemy.rng import Key
 from frenemy.theory.problem import Draws, Quantity, counted
 from frenemy.theory.scene import Scene, box, dots, path
 
-__all__ = ["Steps", "Stretch", "corners", "drawn", "genuine", "pictured", "shares", "told"]
+__all__ = ["Steps", "Stretch", "accuracies", "corners", "drawn", "genuine", "pictured", "shares", "told"]
 
 
 @final
@@ -118,6 +118,12 @@ def pictured(rule: Steps, stretches: Sequence[Stretch], eps: float, wide: float)
 def _outside(x: float, stretches: Sequence[Stretch], eps: float) -> bool:
     """Whether no clean input is nearer than eps."""
     return not any(s.low - eps < x < s.high + eps for s in stretches)
+
+
+def accuracies(rule: Steps, stretches: Sequence[Stretch], eps: float) -> dict[str, float]:
+    """Natural accuracy, standard accuracy by largest and exact norm, genuine accuracy by exact norm, all exact."""
+    found = {name: _measured(holds, rule, stretches, eps) for name, holds in _KINDS.items()}
+    return {**found, "genuine": genuine(rule, stretches, eps)}
 
 
 def corners(rule: Steps, stretches: Sequence[Stretch], eps: float) -> list[float]:

@@ -12,9 +12,9 @@ from frenemy.theory.intervals import Steps, Stretch, drawn, pictured, told
 from frenemy.theory.problem import Draws, Quantity, Slide, inside
 from frenemy.theory.scene import Scene
 
-__all__ = ["Line"]
+__all__ = ["CLASSES", "Line"]
 
-_CLASSES: Final = (Stretch(-2.0, -1.0, -1), Stretch(1.0, 2.0, 1))
+CLASSES: Final = (Stretch(-2.0, -1.0, -1), Stretch(1.0, 2.0, 1))
 
 _RULES: Final = {
     "f1": Steps((1.0,), (-1, 1)),
@@ -78,12 +78,12 @@ class Line:
 
     def draw(self, n: int, seed: int) -> Draws:
         """Draw examples."""
-        return drawn(_CLASSES, Key(seed).fold("line"), n)
+        return drawn(CLASSES, Key(seed).fold("line"), n)
 
     def scene(self) -> Scene:
         """The clean inputs, the answers, and the points eps away from them."""
-        return pictured(_RULES[self.rule], _CLASSES, self.eps, 8.5)
+        return pictured(_RULES[self.rule], CLASSES, self.eps, 8.5)
 
     def quantities(self, n: int = 20_000, seed: int = 0) -> tuple[Quantity, ...]:
         """Natural accuracy, standard accuracy by largest and by exact norm, genuine accuracy by exact norm."""
-        return told(_RULES[self.rule], _CLASSES, self.eps, self.draw(n, seed))
+        return told(_RULES[self.rule], CLASSES, self.eps, self.draw(n, seed))

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from typing import final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from frenemy.data.batch import Batch
-from frenemy.errors import DivergedError
+from frenemy.errors import DivergedError, UsageError
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.engine import Engine
 from frenemy.training.memory import Memory
 from frenemy.training.pose import Pose
-from frenemy.training.recipe import Learns, Recipe, Views, total
+from frenemy.training.recipe import Learns, Recipe, Term, Views, total
 
 __all__ = ["Step"]
 
@@ -87,12 +87,65 @@ class Step:
             loss.backward()  # type: ignore[no-untyped-call]
             self.losses = {name: float(term.loss.detach().sum()) for name, term in terms.items()}
             self.losses = {**self.losses, "loss": float(loss.detach()) * self.rows}
-        sane = torch.tensor(float(math.isfinite(self.losses.get("loss", 0.0))), device=self.engine.device)
+        self._finite(self.losses.get("loss", 0.0))
+        self.engine.gather_gradients(self.parameters)
+
+    def pull_each(self, views: Views) -> tuple[Tensor, Tensor]:
+        """Give the weights `(T,)` and the gradients `(T, p)` of the means of the terms, in their order.
+
+        Terms with a weight of 0 are left out. The gradients on the parameters are cleared.
+
+        Raises:
+            DivergedError: a loss is not finite; no weight has moved by it.
+            UsageError: no term has a weight, or there is no room for so many gradients.
+        """
+        self.optimiser.zero_grad(set_to_none=True)
+        engine, parts, own = self.engine, dict[str, Term](), 0.0
+        if len(self.batch):
+            with engine.cast():
+                terms = self.recipe.terms(self.model, self.batch, views, self.memory)
+                own = float(total(terms, self.rows).detach())
+            self.losses = {name: float(term.loss.detach().sum()) for name, term in terms.items()}
+            self.losses = {**self.losses, "loss": own * self.rows}
+            parts = {name: term for name, term in terms.items() if term.weight != 0}
+        self._finite(own)
+        here = torch.tensor([float(bool(parts)), float(len(parts))], device=engine.device)
+        present, count = engine.summed(here).tolist()
+        said = torch.zeros(round(count / present), device=engine.device)
+        said[: len(parts)] = torch.tensor([term.weight for term in parts.values()])
+        weights = engine.summed(said) / present
+        losses = [term.loss.sum() / self.rows for term in parts.values()]
+        try:
+            gradients = [self._gradient(losses[k] if parts else None) for k in range(len(weights))]
+            return weights, torch.stack(gradients)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            size = sum(p.numel() for p in self.parameters)
+            raise UsageError(
+                f"expected room for {len(weights)} gradients of {size:,} numbers, "
+                f"{4 * len(weights) * size / 2**30:.1f} GiB; use fewer terms or a smaller model"
+            ) from error
+
+    def _gradient(self, loss: Tensor | None) -> Tensor:
+        """The gradient of one loss over all processes, flat; the graph stays."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        if loss is not None:
+            loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+        self.engine.gather_gradients(self.parameters)
+        flat = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+        return torch.cat([gradient.flatten() for gradient in flat])
+
+    def _finite(self, loss: float) -> None:
+        """See that the loss is finite in every process.
+
+        Raises:
+            DivergedError: it is not.
+        """
+        sane = torch.tensor(float(math.isfinite(loss)), device=self.engine.device)
         if float(self.engine.summed(sane)) < self.engine.world:
             raise DivergedError(
                 f"expected a finite loss, got {self._parts()} in epoch {self.memory.epoch + 1}; use a lower rate"
             )
-        self.engine.gather_gradients(self.parameters)
 
     def move(self) -> None:
         """Let the optimiser take its step."""

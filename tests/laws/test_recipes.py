@@ -27,6 +27,14 @@ from frenemy.training.regime import Regime
 RECIPES = {name: part.load() for name, part in catalog("training").items()}
 EPS = {"Linf": 0.1, "L2": 0.4, "L1": 1.0}
 every = pytest.mark.parametrize("name", RECIPES)
+attacking = pytest.mark.parametrize(
+    "name", [name for name in RECIPES if RECIPES[name].card.vicinity[4] == "yes"]
+)
+calm = pytest.mark.parametrize("name", [name for name in RECIPES if RECIPES[name].card.vicinity[4] == "no"])
+apart = pytest.mark.parametrize(
+    "name", [name for name in RECIPES if not getattr(RECIPES[name], "blends", False)]
+)
+"""Recipes that attack; those that do not, whose points no threat bounds; those that do not mix examples of a batch."""
 threats = pytest.mark.parametrize("kind", [Linf, L2, L1])
 
 
@@ -76,7 +84,7 @@ def test_the_card_says_what_a_recipe_is(name: str) -> None:
         assert Regime(**preset.regime).epochs >= 1
 
 
-@every
+@attacking
 @threats
 @pytest.mark.parametrize("epoch", [0, 30])
 def test_every_view_is_in_the_set_or_within_the_reach_that_is_written(
@@ -99,7 +107,16 @@ def test_every_view_is_in_the_set_or_within_the_reach_that_is_written(
             recipe.learn(memory, batch, views, threat)
 
 
-@every
+@calm
+def test_no_threat_changes_what_does_not_attack(name: str) -> None:
+    recipe, model, some = RECIPES[name](), net(), examples()
+    batch = batch_of(some)
+    none, large = (look(recipe, model, batch, Linf(eps), memory_of(recipe, some)) for eps in (0.0, 0.3))
+    assert none.x.keys() == large.x.keys()
+    assert all(torch.equal(x, large.x[word]) and x.dtype == batch.x.dtype for word, x in none.x.items())
+
+
+@attacking
 @pytest.mark.parametrize("epoch", [0, 30])
 def test_at_eps_nought_every_view_is_the_input_bit_for_bit(name: str, epoch: int) -> None:
     recipe, model, some = RECIPES[name](), net(torch.float32), examples()
@@ -118,7 +135,7 @@ def test_looking_leaves_no_trace(name: str) -> None:
     assert randomness() == draws
 
 
-@every
+@apart
 def test_a_view_is_a_matter_of_its_own_row(name: str) -> None:
     """What lies in the batch beside it changes nothing, but for perturbations that go by the place in the batch."""
     recipe, model, some = RECIPES[name](), net(), examples()

@@ -36,8 +36,9 @@ METHODS: Final[dict[str, tuple[Recipe, float]]] = {
     "2: OLSRC": (OLSRC(sizes=_SIX, steps=10, step_size=1.5), 6.0),
     "2: OLGRC": (OLGRC(sizes=_SIX, steps=10, step_size=1.5), 6.0),
 }
-"""Method and largest norm: the first experiment has the norm 4 alone, the second the norms 1 to 6. On a sphere of two points a step
-must be longer than the norm to reach the other side."""
+"""Method and largest norm: the first experiment has the norm 4 alone, the second the norms 1 to 6.
+
+On a sphere of two points a step must be longer than the norm to reach the other side."""
 SIZES: Final = tuple(k / 4 for k in range(29))
 """Exact norms from 0 to 7 at which a trained net is judged."""
 

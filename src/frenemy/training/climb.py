@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,14 +12,22 @@ from torch import Tensor
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError, nearest
 from frenemy.models.model import Model
-from frenemy.objectives.objective import Objective
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat, broadcast, radii
 
-__all__ = ["STARTS", "Climb"]
+__all__ = ["STARTS", "Climb", "Raised"]
 
 STARTS: Final = ("uniform", "input", "normal")
 """Where a search begins: at a random point of the set, at the input, or at the input with a little normal noise."""
+
+
+@runtime_checkable
+class Raised(Protocol):
+    """What a climb raises: all that it asks of an objective."""
+
+    def loss(self, logits: Tensor, goal: Tensor) -> Tensor:
+        """One number a row."""
+        ...
 
 
 @final
@@ -65,7 +73,7 @@ class Climb:
         batch: Batch,
         *,
         threat: Threat,
-        objective: Objective,
+        objective: Raised,
         key: Key,
         goal: Tensor | None = None,
         length: Tensor | None = None,
@@ -115,7 +123,7 @@ class Climb:
         size: Tensor,
         eps: Tensor,
         threat: Threat,
-        objective: Objective,
+        objective: Raised,
         rest: Callable[[Tensor, Tensor], Tensor],
     ) -> Tensor:
         """Climb with the rows that have not gone too far; the others leave the batch."""
@@ -139,7 +147,7 @@ class Climb:
         return final
 
 
-def _slope(model: Model, x: Tensor, goal: Tensor, objective: Objective) -> tuple[Tensor, Tensor, Tensor]:
+def _slope(model: Model, x: Tensor, goal: Tensor, objective: Raised) -> tuple[Tensor, Tensor, Tensor]:
     """Gradient of the objective at `x`, its loss and the logits; zero where no gradient flows."""
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()

@@ -32,10 +32,13 @@ class Views:
     Args:
         x: points by name, each `(batch, *shape)`, without a graph; the terms are losses there.
         facts: what is to be known of the rows besides, each `(batch,)` numbers; their means are logged.
+        labels: what the terms hold the answers against, where it is not the label: distributions `(batch, classes)`,
+            labels of others `(batch,)`, or what such are made from.
     """
 
     x: Mapping[str, Tensor]
     facts: Mapping[str, Tensor] = field(default_factory=dict)
+    labels: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @final

@@ -15,6 +15,8 @@ from frenemy.errors import UsageError, nearest
 __all__ = ["Call", "calls", "fitting", "setting"]
 
 _LONGEST: Final = 2000
+_HYPHEN: Final = r"""('[^']*'|"[^"]*")|(?<=[A-Za-z_])-(?=[A-Za-z_])"""
+"""One inside a word; what stands in quotes is found first, and stays as it is."""
 _WORDS: Final = {"true": True, "yes": True, "false": False, "no": False, "none": None, "null": None}
 
 
@@ -42,7 +44,7 @@ def calls(text: str, kind: str, fix: str, known: Callable[[str], bool] = lambda 
     Raises:
         UsageError: the text is too long, or is not made of names, brackets and plain values.
     """
-    plain = re.sub(r"(?<=[A-Za-z_])-(?=[A-Za-z_])", "_", text.strip().rstrip(","))
+    plain = re.sub(_HYPHEN, lambda found: found[1] or "_", text.strip().rstrip(","))
     try:
         if len(plain) > _LONGEST or not plain:
             raise SyntaxError

@@ -24,12 +24,14 @@ from frenemy.data.examples import Examples
 from frenemy.models.build import initialise
 from frenemy.rng import Key
 from frenemy.threats.linf import Linf
+from frenemy.training.cat import CAT
 from frenemy.training.fit import fit
 from frenemy.training.freeat import FreeAT
 from frenemy.training.pgdat import PGDAT
 from frenemy.training.recipe import Recipe
 from frenemy.training.regime import Regime
 from frenemy.training.sense import SENSE
+from frenemy.training.sprout import SPROUT
 from frenemy.training.standard import Standard
 from frenemy.training.trades import TRADES
 
@@ -40,8 +42,11 @@ ASKED = {
     "TRADES-10": 9.0,
     "TRADES-10, bfloat16": 5.0,
     "Free-8": 8.0,
+    "SPROUT": 2.2,
 }
-"""The ratios to reach."""
+"""The ratios to standard training that are to be reached."""
+BESIDE = {"CAT-10": ("PGD-10", 1.05)}
+"""Those to another contender."""
 
 
 def naive(model: nn.Module, data: Examples, *, frozen: bool) -> None:
@@ -91,6 +96,8 @@ def contenders(fresh: Callable[[], nn.Module], data: Examples) -> dict[str, Call
         "TRADES-10, bfloat16": ours(TRADES(), "bfloat16"),
         "Free-8": ours(FreeAT()),
         "SENSE-10": ours(SENSE(c=0.7)),
+        "CAT-10": ours(CAT()),
+        "SPROUT": ours(SPROUT()),
     }
 
 
@@ -127,6 +134,9 @@ def main() -> None:
         ratio = value / medians["standard"]
         asked = f"   asked {ASKED[name]}" if name in ASKED else ""
         print(f"{name:22} {1000 * value / options.rows:8.2f} ms a row {ratio:6.2f} x standard{asked}")
+        if name in BESIDE:
+            other, most = BESIDE[name]
+            print(f"{'':22} {value / medians[other]:31.2f} x {other}   asked {most}")
         found[name] = {"ms_a_row": round(1000 * value / options.rows, 3), "ratio": round(ratio, 2)}
     if options.out:
         kept = json.loads(options.out.read_text()) if options.out.exists() else {}

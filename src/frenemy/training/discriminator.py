@@ -1,4 +1,4 @@
-"""Discriminator: a small net inside a recipe's memory, which says at which norm a point was met."""
+"""Discriminator: a small net inside a recipe's memory, which says at which norm a point was met, or what it shows."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from frenemy.errors import DataError, RunError
 
@@ -23,11 +23,13 @@ class Memory:
     Attributes:
         epoch: passes over the data that are finished.
         shared: tensors that belong to all examples.
+        nets: models that answer beside the one that is trained, held still.
     """
 
     def __init__(self, index: Tensor, device: torch.device | str = "cpu") -> None:
         self._index = index.cpu().sort().values
         self._device = torch.device(device)
+        self.nets: dict[str, nn.Module] = {}
         self._rows: dict[str, Tensor] = {}
         self._touched: dict[str, Tensor] = {}
         self.shared: dict[str, Tensor] = {}
@@ -37,6 +39,10 @@ class Memory:
         """Let every example carry a number called `name`, `value` at first."""
         self._rows[name] = torch.full((len(self._index),), value)
         self._touched[name] = torch.zeros(len(self._index), dtype=torch.bool)
+
+    def host(self, name: str, net: nn.Module) -> None:
+        """Carry a model called `name`, in evaluation mode and without gradients, where entries are handed out."""
+        self.nets[name] = net.to(self._device).eval().requires_grad_(False)
 
     def of(self, name: str, index: Tensor) -> Tensor:
         """Give the numbers of some examples, `(batch,)` float32."""
@@ -61,7 +67,10 @@ class Memory:
     def state(self) -> dict[str, Tensor]:
         """All tensors by name, as they are."""
         rows = {f"rows.{name}": values for name, values in self._rows.items()}
-        return rows | {f"shared.{name}": values for name, values in self.shared.items()}
+        nets = {
+            f"nets.{name}.{key}": v for name, net in self.nets.items() for key, v in net.state_dict().items()
+        }
+        return rows | nets | {f"shared.{name}": values for name, values in self.shared.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Take the tensors of `state()` back.

@@ -1,6 +1,6 @@
 """Cost of training by each recipe over standard training of the same net, in CPU time, side by side in one process.
 
-    python benchmarks/training.py [--net lenet] [--rows 512] [--rounds 3] [--out FILE.json]
+    python benchmarks/training.py [--net lenet] [--rows 512] [--rounds 3] [--only PGD-10 CAT-10] [--out FILE.json]
 
 Every round trains each contender on the same rows, one after the other; a ratio is that of the medians. `naive` is the
 loop that most code has: the attack backpropagates into the weights too. `floor` freezes them, and does nothing else.
@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("--net", default="lenet")
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", default=[], help="measure these, beside standard training")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args()
@@ -121,6 +122,10 @@ def main() -> None:
         return initialise(made(), Key(0))
 
     every = contenders(fresh, data)
+    if strange := sorted(set(options.only) - every.keys()):
+        parser.error(f"expected some of {' | '.join(every)}, got {', '.join(strange)}")
+    if options.only:
+        every = {name: run for name, run in every.items() if name in ("standard", *options.only)}
     every["standard"]()
     seconds: dict[str, list[float]] = {name: [] for name in every}
     for _ in range(options.rounds):
@@ -134,7 +139,7 @@ def main() -> None:
         ratio = value / medians["standard"]
         asked = f"   asked {ASKED[name]}" if name in ASKED else ""
         print(f"{name:22} {1000 * value / options.rows:8.2f} ms a row {ratio:6.2f} x standard{asked}")
-        if name in BESIDE:
+        if name in BESIDE and BESIDE[name][0] in medians:
             other, most = BESIDE[name]
             print(f"{'':22} {value / medians[other]:31.2f} x {other}   asked {most}")
         found[name] = {"ms_a_row": round(1000 * value / options.rows, 3), "ratio": round(ratio, 2)}

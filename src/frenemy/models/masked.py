@@ -13,7 +13,7 @@ from frenemy.models.masks import MaskedNorm, convex, encoded, wished, worn
 from frenemy.models.model import Model
 from frenemy.models.norms import differing, norm_state, norms
 
-__all__ = ["JOINED", "Masked", "Worn", "joined", "share_of"]
+__all__ = ["JOINED", "Masked", "Worn", "joined", "masked", "share_of"]
 
 JOINED: Final = ("between", "first", "second")
 """Running statistics of two models in one: mixed by the mask as the rescaling parameters are, or those of one."""
@@ -122,6 +122,23 @@ class Worn(nn.Module):
                 "expected a model with masks, got one that wears none; wrap it: Masked(model, bases=2)"
             )
         return logits
+
+
+def masked(model: nn.Module, bases: int, statistics: str, p: float) -> Masked:
+    """Give a model masks and let it stand on that of `p`; one that has such masks already is given back.
+
+    Raises:
+        ModelError: it has masks of another kind, or no batch norm.
+        UsageError: a setting is out of its range.
+    """
+    if not isinstance(model, Masked):
+        return Masked(model, bases, statistics, p)
+    if (model.bases, model.statistics) != (bases, statistics):
+        raise ModelError(
+            f"expected a model of {bases} bases with {statistics} statistics, got one of {model.bases} with "
+            f"{model.statistics}; train it by the method that made it, or begin with a plain model"
+        )
+    return model.wear(encoded(p, bases))
 
 
 def joined(first: nn.Module, second: nn.Module, statistics: str = "between") -> Masked:

@@ -170,6 +170,29 @@ def test_the_strength_is_drawn_for_a_batch_and_evenly() -> None:
     assert stats.kstest(drawn, "uniform").pvalue > 0.01
 
 
+def test_in_a_training_every_batch_has_a_strength_of_its_own() -> None:
+    """By the key of the epoch and the place of the batch in it, also where the run was taken up in between."""
+    seen: list[float] = []
+
+    class Watched:
+        card: ClassVar[Card] = RobMask.card
+        presets: ClassVar[Mapping[str, Preset]] = RobMask.presets
+
+        def views(self, model: Any, batch: Batch, **more: Any) -> Views:
+            views = RobMask(steps=0).views(model, batch, **more)
+            seen.append(float(views.facts["p"][0]))
+            return views
+
+        def terms(self, *given: Any) -> Any:
+            return RobMask().terms(*given)
+
+    regime = Regime(epochs=2, batch_size=20)
+    fit(Watched(), Masked(normed()), digits(60), key=Key(3), threat=Linf(0.1), regime=regime)
+    keys = [Key(3).fold("attack").fold(epoch).fold(0).fold("p") for epoch in range(2)]
+    assert seen == [float(key.uniform(torch.tensor([step]), ())[0]) for key in keys for step in range(3)]
+    assert len(set(seen)) == 6
+
+
 def test_a_clean_share_goes_through_the_mask_of_no_perturbation() -> None:
     batch = batch_of()
     masked = stirred(Masked(plain(), 2, "shared").train())

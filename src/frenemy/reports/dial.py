@@ -16,6 +16,8 @@ __all__ = ["over_shares", "trade"]
 _WIDTH, _HEIGHT = 420.0, 290.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34.0, 16.0, 26.0, 40.0
 _ROUND: Final = 5.0
+_ROOM: Final = (26.0, 13.0)
+"""How near labels may come to each other."""
 
 _Place = Callable[[float], float]
 
@@ -60,18 +62,24 @@ def trade(found: Sweep) -> str:
         p, a, b = found.shares[place], clean[place], robust[place]
         told = f"p = {p:g}: untouched {percent(a)} {interval(a)}, under attack {percent(b)} {interval(b)}"
         nodes.append(_point(across, up, "enemy", place, told))
-        right = across > _WIDTH - 60
-        nodes.append(
-            element(
-                "text",
-                f"{p:g}",
-                class_="tick",
-                x=across - 9 if right else across + 9,
-                y=up - 7,
-                text_anchor="end" if right else "start",
-            )
-        )
+    nodes += _labels(found.shares, middles)
     return _written(nodes, "Accuracy under attack against clean accuracy, one point a mask")
+
+
+def _labels(shares: Sequence[float], middles: Sequence[tuple[float, float]]) -> list[Node]:
+    """The p beside its point: of both ends, then of the others as far as there is room."""
+    nodes: list[Node] = []
+    taken: list[tuple[float, float]] = []
+    last = len(shares) - 1
+    for place in (0, last, *range(1, last)):
+        x, y = middles[place]
+        if any(abs(x - a) < _ROOM[0] and abs(y - b) < _ROOM[1] for a, b in taken):
+            continue
+        taken.append((x, y))
+        left = x > _WIDTH - 60
+        side = {"x": x - 9, "text_anchor": "end"} if left else {"x": x + 9, "text_anchor": "start"}
+        nodes.append(element("text", f"{shares[place]:g}", class_="tick", y=y - 7, **side))
+    return nodes
 
 
 def _ends(numbers: Sequence[Estimate]) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from frenemy.files import write_atomic
 from frenemy.reports.curve import bar
@@ -16,10 +16,17 @@ from frenemy.reports.frame import framed
 from frenemy.reports.sheet import Sheet
 from frenemy.reports.words import interval, percent
 from frenemy.risks.estimate import Estimate
-from frenemy.risks.result import Audit
 from frenemy.risks.sweep import Sweep
 
 __all__ = ["swept"]
+
+_DOUBTS: Final = {
+    "do not trust": "Do not trust the numbers",
+    "caution": "The numbers may be too good",
+}
+"""What is said of masks by the verdict of their audit."""
+
+_GRADES: Final = ("doubt", "caution")
 
 _NOBODY = (
     "Whoever deploys the model chooses p; the size of a perturbation is known to nobody, and chooses nothing."
@@ -56,7 +63,7 @@ def swept(found: Sweep, settings: Mapping[str, str], out: Path, command: str) ->
             ),
             (
                 "What is paid for what",
-                "Each point is a mask and bears its p; grey: 95 % intervals.",
+                "Each point is a mask, with its p where there is room; grey: 95 % intervals.",
                 trade(found),
             ),
         ),
@@ -107,28 +114,16 @@ def _sentences(found: Sweep) -> Iterator[tuple[str, bool]]:
             f"{interval(found.worst)} standing.",
             False,
         )
-    for reasons, shares in _doubts(found).items():
-        yield f"p = {', '.join(f'{p:g}' for p in shares)}: {reasons}.", True
-
-
-def _doubts(found: Sweep) -> dict[str, list[float]]:
-    """By what was seen that may make the numbers too good: the masks under which it was."""
-    doubts: dict[str, list[float]] = {}
-    for p, audit in zip(found.shares, found.audits, strict=True):
-        for caveat in audit.caveats:
-            if caveat.grade in ("caution", "doubt"):
-                doubts.setdefault(f"{_trust(audit, caveat.grade)} ({caveat.name})", []).append(p)
-    return doubts
-
-
-def _trust(audit: Audit, grade: str = "") -> str:
-    known = {"doubt": "do not trust these numbers", "caution": "these numbers may be too good"}
-    return known.get(grade, audit.trust)
+    for word, told in _DOUBTS.items():
+        doubtful = [(p, one) for p, one in zip(found.shares, found.audits, strict=True) if one.trust == word]
+        reasons = dict.fromkeys(c.name for _, one in doubtful for c in one.caveats if c.grade in _GRADES)
+        if doubtful:
+            shares = ", ".join(f"{p:g}" for p, _ in doubtful)
+            yield f"{told} at p = {shares}: {', '.join(reasons)}.", True
 
 
 def _stop(found: Sweep, place: int) -> dict[str, str]:
     clean, robust = found.clean(place), found.robust(place)
-    trust = found.audits[place].trust
     return {
         "p": f"{found.shares[place]:g}",
         "clean": percent(clean),
@@ -137,7 +132,7 @@ def _stop(found: Sweep, place: int) -> dict[str, str]:
         "robust": percent(robust),
         "robust_interval": f"{interval(robust)}, {robust.n:,} examples",
         "robust_bar": bar(robust, "enemy"),
-        "trust": f"trust: {trust}" if trust else "",
+        "trust": found.audits[place].trust,
         "told": f"p = {found.shares[place]:g}: {percent(clean)} untouched, {percent(robust)} under attack",
     }
 

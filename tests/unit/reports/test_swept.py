@@ -52,7 +52,7 @@ def test_what_is_said_is_what_was_measured(tmp_path: Path) -> None:
     )
     assert "p = 1: 75.0 % [59.8, 85.8] right untouched and 50.0 % [35.2, 64.8] under attack." in told[0]
     assert told[1].startswith("An enemy who may choose among these 3 masks too leaves 5.0 %")
-    assert told[2:] == ["p = 0.5, 1: these numbers may be too good (one attack)."]
+    assert told[2:] == ["The numbers may be too good at p = 0.5, 1: one attack."]
     assert [file.name for file in files] == ["mask.html", "table.csv", "results.json"]
     numbers = json.loads((tmp_path / "results.json").read_text())
     worst = proportion(2, ROWS)
@@ -62,7 +62,7 @@ def test_what_is_said_is_what_was_measured(tmp_path: Path) -> None:
     assert [row["robust"] for row in rows] == ["10.0000", "7.5000", "50.0000", "5.0000"]
     page = (tmp_path / "mask.html").read_text()
     assert "2 set apart" in page
-    assert page.count('class="trust caution"') == 1
+    assert page.count('class="trust caution"') == 1 + 2
     assert "<span>p = 0: a</span><span>p = 1: b</span>" in page
 
 

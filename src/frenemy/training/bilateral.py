@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from frenemy.card import Card
 from frenemy.data.batch import Batch
+from frenemy.errors import UsageError
 from frenemy.models.model import Model
 from frenemy.objectives.targeted import Targeted
 from frenemy.rng import Key
@@ -36,7 +37,7 @@ class Bilateral:
 
     Args:
         beta: how far a label may go: eps_y is 1 / (1 + beta / (K - 1)), so that the label keeps beta times the mean of
-            the others; above 0.
+            the others; 0 or more.
         gamma: floor under the differences, above 0.
         steps: targeted steps; 1, or 2.
         step_size: their length as a share of eps; 1 or more reaches the corner.
@@ -86,7 +87,8 @@ class Bilateral:
 
     def __post_init__(self) -> None:
         within("beta", self.beta, float("inf"))
-        within("gamma", self.gamma, float("inf"))
+        if not 0 < self.gamma < float("inf"):
+            raise UsageError(f"expected gamma to be above 0, got {self.gamma}; 0.01 is usual")
 
     def views(self, model: Model, batch: Batch, *, threat: Threat, memory: Memory, key: Key) -> Views:
         """One step to the most confusing class, and the label."""

@@ -81,7 +81,8 @@ class CAT:
             "Algorithm 8 attacks with eps_i + eta before the cap, beyond the largest eps and outside the box; not here",
             "c is given by what c eps is at the largest eps, so that it means the same for every threat",
             "kappa is added to the margin, so that the loss is not negative; gradients are the same",
-            "as_released: its three orders of growth and decay for several versions are not told apart",
+            "as_released: the second of its versions, but the cap is the threat's eps (0.035 there) and eta, steps and "
+            "c are those set here; with several processes the margin is summed over the rows of each",
         ),
     )
     presets: ClassVar[Mapping[str, Preset]] = {
@@ -130,7 +131,8 @@ class CAT:
             fell = model(x).argmax(1) != batch.y
         new = grown
         if self.adapt_eps:
-            new = torch.where(fell, grown, own) if self.as_released else torch.where(fell, 0.0, grown)
+            kept = (grown - self.eta).clamp(min=0) if self.as_released else grown
+            new = torch.where(fell, grown if self.as_released else 0.0, kept)
         memory.put("eps", batch.index, new)
         label = self._label(batch, memory, new, key.fold("after"))
         return Views({"enemy": x}, {"eps": new * whole, "fell": fell.to(own)}, {"soft": label})

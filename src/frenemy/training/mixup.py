@@ -15,7 +15,7 @@ from frenemy.rng import Key
 from frenemy.threats.threat import Threat, broadcast
 from frenemy.training.memory import Memory
 from frenemy.training.recipe import Preset, Term, Terms, Views, within
-from frenemy.training.vicinity import mixed, partners
+from frenemy.training.vicinity import mixed, one_eps, partners
 
 __all__ = ["Mixup"]
 
@@ -54,7 +54,8 @@ class Mixup:
         ),
         deviations=(
             "lambda is drawn for each example; the released code draws one for a batch",
-            "004 mixes the inputs by lambda and the labels by 1 - lambda; both by lambda here",
+            "004 (Section 5.3.3) mixes the inputs by lambda and the labels by 1 - lambda; both by lambda here",
+            "with several processes partners come from the rows of the same process",
         ),
     )
     blends: ClassVar[bool] = True
@@ -66,7 +67,12 @@ class Mixup:
         within("shape", self.shape, float("inf"))
 
     def views(self, model: Model, batch: Batch, *, threat: Threat, memory: Memory, key: Key) -> Views:
-        """The mixtures, the labels of the partners, and the shares."""
+        """The mixtures, the labels of the partners, and the shares.
+
+        Raises:
+            UsageError: the threat has an eps for each example.
+        """
+        one_eps(threat, "Mixup")
         other, share = partners(batch, key.fold("partner")), mixed(batch, self.shape, key.fold("share"))
         weight = broadcast(share, batch.x)
         x = weight * batch.x + (1 - weight) * batch.x[other]

@@ -137,7 +137,7 @@ class Learns(Protocol):
     """A recipe that changes what it carries after each step of the weights."""
 
     def learn(self, memory: Memory, batch: Batch, views: Views, threat: Threat) -> None:
-        """Change the memory; gradients of the summed loss may lie in `views.x[name].grad`."""
+        """Change the memory; gradients of the last pull lie in the `grad` of leaves among the views."""
         ...
 
 

@@ -19,7 +19,7 @@ from frenemy.rng import Key
 from frenemy.threats.threat import Threat, broadcast
 from frenemy.training.memory import Memory
 from frenemy.training.recipe import Preset, Term, Terms, Views, within
-from frenemy.training.vicinity import dirichlet, mixed, noisy, partners
+from frenemy.training.vicinity import dirichlet, mixed, noisy, one_eps, onto_simplex, partners
 
 __all__ = ["SPROUT"]
 
@@ -43,7 +43,8 @@ class SPROUT:
     $$ \frac{\partial}{\partial c_j} E\, \ell = \frac{1}{c_0} \left(\ell_j - \sum_k \frac{c_k}{c_0} \ell_k\right),
        \quad \ell_k = -\log p_k,\ c_0 = \sum_k c_k $$
 
-    which beta climbs after each step of the weights. No attack is made, and none is withstood for long: judge it by the
+    which beta climbs after each step of the weights: a projected step, so that beta keeps its sum. Often all of it ends
+    at the class that is hardest for the model. No attack is made, and none is withstood for long: judge it by the
     strongest one.
 
     Args:
@@ -55,7 +56,8 @@ class SPROUT:
         dirichlet: False leaves the labels as they are mixed.
         sample: False has the mean of the distribution in the place of a draw, which has the same expected gradient.
         rate: by which beta climbs.
-        constrain: keep the sum of beta at the number of classes; without it the mass runs to the worst class.
+        constrain: project beta to where its sum is the number of classes and each entry 0.001 or more; without it the
+            mass runs away.
 
     Cost: one forward and backward an example, and draws from a gamma distribution for each class.
     """
@@ -87,8 +89,12 @@ class SPROUT:
             "eq. 5.6 and Algorithm 9 give alpha to different parts, which are opposite methods; see `reading`",
             "004 mixes inputs by lambda and labels by 1 - lambda; both by lambda here",
             "beta climbs by the closed form and not by a reparametrised draw, at the points the weights are trained on",
-            "the maximum over beta is unbounded as printed; here its sum is kept, and each entry above 0.001",
+            "the maximum over beta is unbounded as printed; here beta is projected to a simplex: its sum stays the "
+            "number of classes, each entry 0.001 or more",
+            "Algorithm 9 begins at a random beta; here, as in the released code, at 1 for every class",
             "lambda is drawn for each example, not for a batch; noisy inputs are not put back into the box",
+            "with several processes each has a beta of its own and partners within its rows; a checkpoint holds the "
+            "beta of the first",
             "released: one step of the weights a batch, not three; no momentum nor weight decay on beta",
             "one-hot and uniform labels are called special cases in 004; a draw of concentration 1 is nearly one-hot "
             "at a random class, and only its mean is the smoothed label",
@@ -126,10 +132,15 @@ class SPROUT:
         memory.shared["beta"] = torch.ones(len(examples.classes))
 
     def views(self, model: Model, batch: Batch, *, threat: Threat, memory: Memory, key: Key) -> Views:
-        """Noisy mixtures; the labels of both partners, a draw for each, and beta as a leaf."""
+        """Noisy mixtures; the labels of both partners, a draw for each, and beta as a leaf.
+
+        Raises:
+            UsageError: inputs are mixed, and the threat has an eps for each example.
+        """
         x, other = noisy(batch, self.deviation, key.fold("noise")), batch.y
         share = torch.ones(len(batch), dtype=x.dtype, device=x.device)
         if self.shape > 0:
+            one_eps(threat, "SPROUT")
             place, share = partners(batch, key.fold("partner")), mixed(batch, self.shape, key.fold("share"))
             weight = broadcast(share, x)
             x, other = weight * x + (1 - weight) * x[place], batch.y[place]
@@ -173,15 +184,24 @@ class SPROUT:
         if slope is None:
             return
         beta = memory.shared["beta"]
-        new = (beta.double() + self.rate * slope.cpu()).clamp(min=_FLOOR)
-        if self.constrain:
-            new = new * (len(new) / new.sum())
-        if not bool(new.isfinite().all()) or float(new.max()) > _FAR:
+        climbed = beta.double() + self.rate * slope.cpu()
+        new = climbed.clamp(min=_FLOOR)
+        if self.constrain and bool(climbed.isfinite().all()):
+            new = onto_simplex(climbed, len(beta), _FLOOR)
+        if not bool(new.isfinite().all()) or float(new.max()) > max(_FAR, len(beta)):
             raise DivergedError(
                 f"expected a label distribution that stays, got a beta of {float(new.max()):g} for class "
                 f"{int(new.argmax())}; use a lower rate, or constrain=true"
             )
         beta.copy_(new.to(beta))
+
+    def relation(self, memory: Memory) -> Tensor:
+        r"""How the labels of classes go together by what was learned: $ \beta_s \beta_t $, `(classes, classes)`.
+
+        Where the concentration is beta alone, the entry of two classes is $ -\beta_0^2 (\beta_0 + 1) $ times the
+        covariance of their labels (004, eq. 5.7 and Fig. 5.8).
+        """
+        return torch.outer(memory.shared["beta"], memory.shared["beta"])
 
     def _concentrations(self, y: Tensor, other: Tensor, share: Tensor, beta: Tensor) -> dict[str, Tensor]:
         """What the labels are drawn from, `(batch, classes)` float64; two of them where losses are mixed."""

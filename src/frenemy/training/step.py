@@ -74,12 +74,14 @@ class Step:
         return views
 
     def pull(self, views: Views) -> None:
-        """Put the gradients of the summed loss on the parameters, in place of what was there.
+        """Put the gradients of the summed loss on parameters and leaves among the views, in place of what was there.
 
         Raises:
             DivergedError: the loss is not finite; no weight has moved by it.
         """
         self.optimiser.zero_grad(set_to_none=True)
+        for leaf in (*views.x.values(), *views.labels.values()):
+            leaf.grad = None
         if len(self.batch):
             with self.engine.cast():
                 terms = self.recipe.terms(self.model, self.batch, views, self.memory)

@@ -11,8 +11,9 @@ from torch.nn.functional import one_hot
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError
 from frenemy.rng import Key
+from frenemy.threats.threat import Threat
 
-__all__ = ["dirichlet", "mixed", "noisy", "partners", "smoothed"]
+__all__ = ["dirichlet", "mixed", "noisy", "one_eps", "onto_simplex", "partners", "smoothed"]
 
 
 def noisy(batch: Batch, deviation: float, key: Key) -> Tensor:
@@ -22,6 +23,19 @@ def noisy(batch: Batch, deviation: float, key: Key) -> Tensor:
     if deviation == 0:
         return batch.x
     return batch.x + deviation * key.normal(batch.index, tuple(batch.x.shape[1:]), batch.x.dtype)
+
+
+def one_eps(threat: Threat, who: str) -> None:
+    """See that a threat has one eps for all examples, where inputs are mixtures of two.
+
+    Raises:
+        UsageError: each example has its own.
+    """
+    if isinstance(threat.eps, Tensor) and threat.eps.numel() > 1:
+        raise UsageError(
+            f"expected one eps for all with {who}, whose inputs belong to two examples each, got {threat.eps.numel()} "
+            "of them; give one number, or a method that mixes nothing"
+        )
 
 
 def partners(batch: Batch, key: Key) -> Tensor:
@@ -62,3 +76,21 @@ def dirichlet(concentration: Tensor, index: Tensor, key: Key) -> Tensor:
     tiny = np.finfo(float).tiny
     logs = np.log(np.maximum(gammaincinv(a + 1, first), tiny)) + np.log(np.maximum(second, tiny)) / a
     return torch.from_numpy(logs).to(concentration.device).softmax(1)
+
+
+def onto_simplex(values: Tensor, total: float, least: float) -> Tensor:
+    r"""Give the nearest point whose entries sum to `total`, each at least `least`.
+
+    $$ p_j = \max(v_j - \tau, least), \quad \tau \text{ such that } \sum_j p_j = total $$
+
+    Args:
+        values: `(n,)`, finite.
+        total: at least `n least`.
+        least: of each entry.
+    """
+    room = total - least * len(values)
+    above = (values - least).sort(descending=True).values
+    places = torch.arange(1, len(values) + 1, device=values.device)
+    shifts = (above.cumsum(0) - room) / places
+    off = max(int((above > shifts).sum()), 1)
+    return least + (values - least - shifts[off - 1]).clamp(min=0)

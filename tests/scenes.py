@@ -30,6 +30,7 @@ __all__ = [
     "ATTACKS",
     "BALLS",
     "ENSEMBLES",
+    "FEW",
     "GRADIENTS",
     "NAMES",
     "NEAREST",
@@ -104,6 +105,23 @@ def _turn(name: str, kind: str | None = None) -> Any:
 
 TURNS: Final = tuple(_turn(name, kind) for name, kind in PAIRS)
 """Every pair for the tests."""
+
+
+def _few(place: int, name: str) -> tuple[str, ...]:
+    """A ball and a sphere of an attack, others for the next attack."""
+    kinds = [kind for other, kind in PAIRS if other == name]
+    groups = [[kind for kind in kinds if kind.startswith(_PREFIX) is exact] for exact in (False, True)]
+    return tuple(group[place % len(group)] for group in groups if group)
+
+
+_SHORT: Final = {name: _few(place, name) for place, name in enumerate(ATTACKS)}
+FEW: Final = tuple(
+    turn
+    if hasattr(turn, "values") or name in _LAST or kind in _SHORT[name]
+    else pytest.param(name, kind, marks=pytest.mark.slow)
+    for turn, (name, kind) in zip(TURNS, PAIRS, strict=True)
+)
+"""The same, of which the short tests take a ball and a sphere for each attack that climbs; the long ones take all."""
 NAMES: Final = tuple(_turn(name) for name in ATTACKS)
 """Every attack for the tests."""
 ENSEMBLES: Final = tuple(name for name, part in ATTACKS.items() if hasattr(part, "parts"))

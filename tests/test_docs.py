@@ -107,7 +107,7 @@ def test_every_command_is_one(page: Path, capsys: pytest.CaptureFixture[str]) ->
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), words
         else:
             assert words[0] == "frenemy"
-            asked = ("audit", "train", "converge", "landscape", "pairs", "transfer")
+            asked = ("audit", "train", "converge", "landscape", "pairs", "transfer", "mask")
             long = words[1] in asked and "--help" not in words
             assert said([*words[1:], "--print_config"] if long else words[1:], capsys)
     for target in re.findall(r"`make ([\w-]+)`", prose):
@@ -116,7 +116,7 @@ def test_every_command_is_one(page: Path, capsys: pytest.CaptureFixture[str]) ->
 
 @every_page
 def test_every_option_is_one(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    verbs = ("audit", "train", "converge", "landscape", "pairs", "transfer", "theory")
+    verbs = ("audit", "train", "converge", "landscape", "pairs", "transfer", "mask", "theory")
     listed = "".join(said([verb, "--help"], capsys) for verb in verbs).replace("--[no-]", "--")
     known = set(re.findall(r"--[a-z][a-z_-]*", listed))
     known |= {f"--{one.name}" for part in catalog("theory").values() for one in fields(part.load())}

@@ -29,7 +29,7 @@ SHARED: Final = {
     },
     "objectives": {"objective", "surrogates"},
     "threats": {"threat", "slack", "finite"},
-    "models": {"model", "still", "timed", "veiled", "predictor", "sizes"},
+    "models": {"model", "still", "timed", "veiled", "predictor", "sizes", "masks", "norms", "masked"},
     "theory": {"problem", "intervals", "features", "scene"},
     "data": {"batch", "examples", "archive", "box", "pickles", "places", "rules"},
 }

@@ -26,6 +26,9 @@ KILLS: Final = 200
 FRESH: Final = 10
 """So many of the kills hit processes that were started for them; the others children of one that has torch loaded."""
 
+EACH: Final = 8
+"""An audit is killed so often at most before it is let through, so that there are many."""
+
 SERVER: Final = """
 import os, sys
 import torch
@@ -122,9 +125,9 @@ def killed_at_any_moment(place: Path) -> str:
             runs += 1
             while runs <= 5 and kills < FRESH * runs // 5:
                 kills += fresh(out, place, 1.5 + dice.uniform(0, lasts))
-            code = -signal.SIGKILL
-            while code == -signal.SIGKILL and kills < KILLS:
-                code = server.run(out, dice.uniform(0.02, lasts / 2))
+            code, until = -signal.SIGKILL, min(kills + EACH, KILLS)
+            while code == -signal.SIGKILL and kills < until:
+                code = server.run(out, dice.uniform(0.02, 0.75 * lasts))
                 kills += code == -signal.SIGKILL
             assert code in (0, -signal.SIGKILL), code
             assert server.run(out, None) == 0

@@ -11,11 +11,10 @@ from tests.oracles import Scripted, net, randomness, traces
 from tests.scenes import (
     ATTACKS,
     BALLS,
+    FEW,
     GRADIENTS,
     NAMES,
-    PAIRS,
     THREATS,
-    TURNS,
     WISHES,
     around,
     ball_of,
@@ -24,6 +23,7 @@ from tests.scenes import (
     kind_of,
     labelled,
     made,
+    name_of,
     size_of,
 )
 from torch import Tensor, nn
@@ -40,9 +40,9 @@ from frenemy.threats.threat import radii
 
 SHAPE = (2, 3, 4)
 every = pytest.mark.parametrize("name", NAMES)
-pairs = pytest.mark.parametrize(("name", "kind"), TURNS)
-slopes = pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[0] in GRADIENTS])
-balls = pytest.mark.parametrize(("name", "kind"), [turn for turn in TURNS if kind_of(turn) in BALLS])
+pairs = pytest.mark.parametrize(("name", "kind"), FEW)
+slopes = pytest.mark.parametrize(("name", "kind"), [turn for turn in FEW if name_of(turn) in GRADIENTS])
+balls = pytest.mark.parametrize(("name", "kind"), [turn for turn in FEW if kind_of(turn) in BALLS])
 
 
 def busy() -> nn.Sequential:

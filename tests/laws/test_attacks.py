@@ -15,6 +15,7 @@ from tests.scenes import (
     ATTACKS,
     BALLS,
     ENSEMBLES,
+    FEW,
     NEAREST,
     TURNS,
     WISHES,
@@ -48,7 +49,8 @@ FARTHER = [
     for way in ((2, False), (2, True), (5, False))
     for wait in [[pytest.mark.slow] if name_of(turn) in ASKING and way != (2, False) else []]
 ]
-balls = pytest.mark.parametrize(("name", "kind"), [turn for turn in TURNS if kind_of(turn) in BALLS])
+few = pytest.mark.parametrize(("name", "kind"), FEW)
+balls = pytest.mark.parametrize(("name", "kind"), [turn for turn in FEW if kind_of(turn) in BALLS])
 
 
 def surrogate_of(wish: Objective) -> str:
@@ -89,7 +91,7 @@ def test_on_a_linear_model_it_comes_near_the_optimum_and_never_above(
     assert bool((found.status == Status.NOT_FOUND).any())
 
 
-@pairs
+@few
 @pytest.mark.parametrize(("shape", "classes"), SCENES, ids=str)
 def test_the_point_is_in_the_set_and_the_report_is_true(
     name: str, kind: str, shape: tuple[int, ...], classes: int
@@ -138,7 +140,7 @@ def test_any_box_will_do(name: str, kind: str, low_high: str) -> None:
     assert bool((found.status == Status.FOUND).any())
 
 
-@pairs
+@few
 def test_size_nought_gives_the_input_back_bit_for_bit(name: str, kind: str) -> None:
     model = net(5, 3, Key(4), torch.float32)
     batch = labelled(batch_of((5,), 16, torch.float32), model)
@@ -151,7 +153,7 @@ def test_size_nought_gives_the_input_back_bit_for_bit(name: str, kind: str) -> N
     assert torch.equal(found.status == Status.ALREADY, wrong)
 
 
-@pairs
+@few
 def test_no_steps_still_judge_the_start(name: str, kind: str) -> None:
     model = net(5, 3, Key(4))
     batch = labelled(batch_of((5,), 16), model)

@@ -10,7 +10,7 @@ import torch
 from tests.oracles import net
 from tests.scenes import (
     ATTACKS,
-    TURNS,
+    FEW,
     around,
     batch_of,
     joined,
@@ -29,13 +29,13 @@ from frenemy.objectives.surrogates import Margin
 from frenemy.objectives.untargeted import Untargeted
 from frenemy.rng import Key
 
-pairs = pytest.mark.parametrize(("name", "kind"), TURNS)
+pairs = pytest.mark.parametrize(("name", "kind"), FEW)
 
 
 def _ways() -> list[Any]:
     """Each turn with every choice of `early_stop` and `random_start` that the attack has; no start without the stop."""
     found = []
-    for turn in TURNS:
+    for turn in FEW:
         name, kind = name_of(turn), kind_of(turn)
         fields = ATTACKS[name].__dataclass_fields__
         choices = [(True, False) if word in fields else (True,) for word in ("early_stop", "random_start")]

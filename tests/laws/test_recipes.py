@@ -14,6 +14,7 @@ from frenemy.catalog import catalog
 from frenemy.data.batch import Batch
 from frenemy.data.examples import Examples
 from frenemy.models.build import initialise
+from frenemy.models.masks import MaskedNorm
 from frenemy.rng import Key
 from frenemy.threats.l1 import L1
 from frenemy.threats.l2 import L2
@@ -21,7 +22,7 @@ from frenemy.threats.linf import Linf
 from frenemy.threats.threat import Threat, radii
 from frenemy.training.memory import Memory
 from frenemy.training.pose import Pose
-from frenemy.training.recipe import Learns, Recipe, Remembers, Terms, Views, total
+from frenemy.training.recipe import Learns, Recipe, Remembers, Terms, Views, prepared, total
 from frenemy.training.regime import Regime
 
 RECIPES = {name: part.load() for name, part in catalog("training").items()}
@@ -92,7 +93,7 @@ def test_every_view_is_in_the_set_or_within_the_reach_that_is_written(
 ) -> None:
     """A recipe with an eps for each example may go as far as it says in `eps` or `margin`."""
     recipe: Recipe = RECIPES[name]()
-    model, some = net(), examples()
+    model, some = prepared(recipe, net()), examples()
     batch, eps = batch_of(some), EPS[kind.__name__]
     memory, threat = memory_of(recipe, some, epoch), kind(eps)
     for _ in range(2):
@@ -119,15 +120,29 @@ def test_no_threat_changes_what_does_not_attack(name: str) -> None:
 @attacking
 @pytest.mark.parametrize("epoch", [0, 30])
 def test_at_eps_nought_every_view_is_the_input_bit_for_bit(name: str, epoch: int) -> None:
-    recipe, model, some = RECIPES[name](), net(torch.float32), examples()
+    recipe, some = RECIPES[name](), examples()
+    model = prepared(recipe, net(torch.float32))
     batch = batch_of(some, torch.float32)
     views = look(recipe, model, batch, Linf(0.0), memory_of(recipe, some, epoch))
     assert all(torch.equal(x, batch.x) for x in views.x.values())
 
 
 @every
+def test_a_model_of_its_own_kind_is_made_beside_the_given_one_and_once(name: str) -> None:
+    """It answers as the given one at first, which is left as it is; and made again it is itself."""
+    recipe, model, batch = RECIPES[name](), net(), batch_of(examples())
+    before = traces(model)
+    made = prepared(recipe, model)
+    assert prepared(recipe, made) is made
+    torch.testing.assert_close(made.eval()(batch.x), model.eval()(batch.x))
+    model.train()
+    assert traces(model) == before
+
+
+@every
 def test_looking_leaves_no_trace(name: str) -> None:
-    recipe, model, some = RECIPES[name](), net(), examples()
+    recipe, some = RECIPES[name](), examples()
+    model = prepared(recipe, net())
     model.train()
     before, draws = traces(model), randomness()
     look(recipe, model, batch_of(some), Linf(0.1), memory_of(recipe, some))
@@ -138,7 +153,8 @@ def test_looking_leaves_no_trace(name: str) -> None:
 @apart
 def test_a_view_is_a_matter_of_its_own_row(name: str) -> None:
     """What lies in the batch beside it changes nothing, but for perturbations that go by the place in the batch."""
-    recipe, model, some = RECIPES[name](), net(), examples()
+    recipe, some = RECIPES[name](), examples()
+    model = prepared(recipe, net())
     batch = batch_of(some)
     whole = look(recipe, model, batch, Linf(0.1), memory_of(recipe, some, 30))
     part = look(recipe, model, batch.rows(slice(4, 9)), Linf(0.1), memory_of(recipe, some, 30))
@@ -149,7 +165,8 @@ def test_a_view_is_a_matter_of_its_own_row(name: str) -> None:
 
 
 def asked(name: str) -> tuple[nn.Module, Batch, Views, Any]:
-    recipe, model, some = RECIPES[name](), net(), examples()
+    recipe, some = RECIPES[name](), examples()
+    model = prepared(recipe, net())
     batch, memory = batch_of(some), memory_of(recipe, some, 30)
     views = look(recipe, model, batch, Linf(0.1), memory)
     model.train()
@@ -195,7 +212,7 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 def test_terms_are_a_pure_function_of_the_weights(name: str) -> None:
     model, _, _, terms = asked(name)
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d | MaskedNorm):
             module.momentum = 0.0
     first, again = terms(), terms()
     for word, term in first.items():

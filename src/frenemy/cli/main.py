@@ -25,6 +25,7 @@ _VERBS: Final = {
     "converge": "draw the loss and the accuracy of a search against its steps",
     "landscape": "draw the loss around the inputs",
     "transfer": "attack one model and judge another, for every two of several",
+    "mask": "judge what lies between two models that differ in batch norm alone",
     "pairs": "find the nearest examples of different classes",
     "theory": "show toy problems whose numbers are known exactly",
     "report": "make the tables and the page of a finished audit again",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainOptions", "run"]
 
-_UNNAMED: Final = ("out", "quiet", "data", "data_dir", "model", "device", "devices", "nodes")
+_UNNAMED: Final = ("out", "quiet", "data", "data_dir", "model", "weights", "device", "devices", "nodes")
 """Options that do not stand in the name of a run directory, or stand in its front."""
 _MODELS: Final = {"digits": "convnet", "mnist": "lenet", "fashion-mnist": "lenet", "fashion_mnist": "lenet"}
 
@@ -35,6 +35,7 @@ class TrainOptions(Source, Open):  # type: ignore[misc]
     Args:
         model: an architecture (see `frenemy list models`), with random weights by the seed, or ARCH:FILE.safetensors
             to go on from; by default convnet for digits, lenet for mnist and fashion-mnist, resnet18 for all else.
+        weights: a FILE.safetensors to begin from; the architecture is the one it tells, or that of --model.
         threat: linf:8/255, l2:0.5, ...; by default linf:0.15 for digits, linf:0.2 for mnist and fashion-mnist,
             linf:8/255 for all else.
         preset: paper takes the settings under which the method's source trained on this data; options count before it.
@@ -47,6 +48,7 @@ class TrainOptions(Source, Open):  # type: ignore[misc]
 
     split: Literal["test", "train"] = "train"
     model: str | None = None
+    weights: str | None = None
     threat: str | None = None
     preset: Literal["paper"] | None = None
     seed: int = 0
@@ -61,6 +63,7 @@ examples:
   frenemy train pgdat
   frenemy train "trades(beta=6)" --data mnist --threat linf:0.3 --epochs 10
   frenemy train "sense(c=0.7)" --data mnist --preset paper --device cuda
+  frenemy train pgdat --only norms --weights runs/plain/model.safetensors
   torchrun --nproc-per-node 2 -m frenemy train fastat --devices 2
 
 A training that was stopped goes on with the same command. The model goes to
@@ -81,6 +84,7 @@ def run(argv: list[str]) -> int:
     from frenemy.cli.progress import Bar
     from frenemy.models.build import build
     from frenemy.models.files import config_of, save
+    from frenemy.models.masked import Masked
     from frenemy.reports.training import trained
     from frenemy.rng import Key
     from frenemy.threats.spec import parse
@@ -96,6 +100,7 @@ def run(argv: list[str]) -> int:
     searches = options.threat or any(known.threat for known in recipe.presets.values())
     threat = parse(around, low=examples.low, high=examples.high) if searches else None
     where = engine(options.device, devices=options.devices, nodes=options.nodes, precision=options.precision)
+    kind = _begun(options, kind)
     whole = "@" in kind or ":" in kind or kind.endswith(".safetensors")
     spec = kind if whole else f"{kind}@{options.seed}"
     model = _module(build(spec, examples=examples)[0].model, spec)
@@ -114,7 +119,9 @@ def run(argv: list[str]) -> int:
         )
     if where.rank == 0:
         weights = out / "model.safetensors"
-        ours = type(model).__name__.lower() in catalog("models")
+        model = fitted.model
+        inner = model.model if isinstance(model, Masked) else model
+        ours = type(inner).__name__.lower() in catalog("models")
         save(model, weights, config_of(model) if ours else {})
         settings = {"method": argv[0], "model": kind, "threat": "none" if threat is None else around}
         sentences, files = trained(
@@ -144,6 +151,19 @@ def _preset(call: Call, options: TrainOptions) -> Preset | None:
         )
     found: Preset = known[data]
     return found
+
+
+def _begun(options: TrainOptions, kind: str) -> str:
+    """What is trained, where weights are given to begin from."""
+    if options.weights is None:
+        return kind
+    if options.model is None:
+        return options.weights
+    if "@" in kind or ":" in kind or kind.endswith(".safetensors"):
+        raise UsageError(
+            f"expected --model to be an architecture beside --weights, got '{kind}'; leave one of the two out"
+        )
+    return f"{kind}:{options.weights}"
 
 
 def _regime(options: TrainOptions, preset: Preset | None, rows: int) -> Regime:
@@ -176,7 +196,9 @@ def _place(method: str, options: TrainOptions, kind: str) -> Path:
     """The run directory: as asked, or named after method, data and model, and what is not as usual."""
     if options.out:
         return Path(options.out)
-    parts = ["train", method, Path(options.data.rpartition(":")[2]).stem or options.data, Path(kind).name]
+    file = Path(options.weights) if options.weights else None
+    kind = f"{file.parent.name}-{file.name}" if file else Path(kind).name
+    parts = ["train", method, Path(options.data.rpartition(":")[2]).stem or options.data, kind]
     for one in dataclasses.fields(options):
         value = getattr(options, one.name)
         if one.name not in _UNNAMED and value != one.default:

@@ -19,6 +19,7 @@ from frenemy.models.answers import Answers
 from frenemy.models.factory import with_source
 from frenemy.models.files import LIMIT, load_state, matching, read_config
 from frenemy.models.foreign import foreign
+from frenemy.models.masked import Masked, share_of
 from frenemy.models.model import Model, device_of
 from frenemy.models.scaled import Scaled
 from frenemy.models.spec import FORMS, Wanted, architecture, wanted
@@ -191,13 +192,35 @@ def _loaded(
         known = kind.agreeing(settings, path.name)
     else:
         known = kind.settings(examples)
-    matching(_construct(kind.part, known, "meta"), path, partial)
+    matching(_masked(_construct(kind.part, known, "meta"), config.get("masks"), path), path, partial)
     module = _construct(kind.part, known, "cpu")
     if partial:
         initialise(module, Key(0).fold("partial"))
+    module = _masked(module, config.get("masks"), path)
     left = load_state(module, path, partial)
     note = f"{len(left)} of {len(module.state_dict())} tensors are not in {path.name} and are drawn at random"
-    return module, path.stem, [f"{note}: {', '.join(left[:5])}"] if left else [], b""
+    notes = [f"{note}: {', '.join(left[:5])}"] if left else []
+    if isinstance(module, Masked):
+        module.wear(module.mask)
+        mask = ", ".join(f"{share:.3g}" for share in module.mask.tolist())
+        notes.append(
+            f"Its batch norm wears the mask ({mask}), p = {share_of(module):.3g}; others were not judged."
+        )
+    return module, path.stem, notes, b""
+
+
+def _masked(module: nn.Module, masks: object, path: Path) -> nn.Module:
+    """Give a model the masks that its file tells of."""
+    if masks is None:
+        return module
+    known = dict(masks) if isinstance(masks, dict) else {}
+    bases, statistics = known.get("bases"), known.get("statistics")
+    if type(bases) is not int or not isinstance(statistics, str) or len(known) != 2:
+        raise ModelError(
+            f"expected {path.name} to tell the bases and the statistics of its masks, got {str(masks)[:80]}; "
+            "fetch it again"
+        )
+    return Masked(module, bases, statistics)
 
 
 def _construct(part: Part, settings: dict[str, object], place: str) -> nn.Module:

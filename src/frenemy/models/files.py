@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from frenemy.errors import ModelError
+from frenemy.models.masked import Masked
 from frenemy.models.model import Model, modules_of
 
 __all__ = ["LIMIT", "config_of", "fingerprint", "load_state", "matching", "read_config", "save"]
@@ -33,8 +34,11 @@ _BYTES |= {"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8}
 def config_of(module: nn.Module) -> dict[str, object]:
     """Say how to build `module` again: `{"architecture": name, "settings": {...}}`.
 
-    Its settings are the arguments of its constructor, read from the attributes of the same names.
+    Its settings are the arguments of its constructor, read from the attributes of the same names. A model with masks
+    is its model's config and `{"masks": {...}}`.
     """
+    if isinstance(module, Masked):
+        return config_of(module.model) | {"masks": module.plain()}
     names = signature(type(module)).parameters
     return {
         "architecture": type(module).__name__,

@@ -76,6 +76,27 @@ for (const stage of document.querySelectorAll(".stage")) {
   input.addEventListener("input", show);
   show();
 }
+for (const dial of document.querySelectorAll(".dial")) {
+  const input = dial.querySelector("input");
+  const stops = Array.from(dial.querySelectorAll(".stop"));
+  const marks = Array.from(document.querySelectorAll(".chart [data-stop]"));
+  const turn = () => {
+    for (const stop of stops) {
+      stop.hidden = stop.dataset.stop !== input.value;
+      if (!stop.hidden) input.setAttribute("aria-valuetext", stop.dataset.told);
+    }
+    for (const mark of marks) mark.classList.toggle("here", mark.dataset.stop === input.value);
+  };
+  for (const mark of marks) {
+    mark.addEventListener("click", () => {
+      input.value = mark.dataset.stop;
+      turn();
+    });
+  }
+  input.addEventListener("input", turn);
+  dial.hidden = false;
+  turn();
+}
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;
 });

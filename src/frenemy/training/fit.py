@@ -17,12 +17,13 @@ from frenemy.errors import ThreatError, UsageError
 from frenemy.ledger import open_ledger
 from frenemy.models.files import fingerprint
 from frenemy.models.model import device_of
+from frenemy.models.norms import norm_parameters, norms
 from frenemy.rng import Key
 from frenemy.threats.linf import Linf
 from frenemy.threats.threat import Threat, radii
 from frenemy.training.checkpoint import read
 from frenemy.training.engine import Engine
-from frenemy.training.recipe import Recipe
+from frenemy.training.recipe import Recipe, prepared
 from frenemy.training.regime import Regime
 from frenemy.training.run import Run
 from frenemy.training.watch import alarms
@@ -70,7 +71,8 @@ def fit(
 
     Args:
         recipe: a method of the folder `training`.
-        model: trained in place and left in evaluation mode, on the device of `engine`.
+        model: trained in place and left in evaluation mode, on the device of `engine`. A recipe that `prepare`s a model
+            of its own kind trains that one, and leaves this one as it is.
         examples: the training set.
         key: settles shuffling, augmentation, starts of the searches and dropout; the global generators are untouched.
         threat: what the perturber may do; None is an eps of 0.
@@ -82,10 +84,11 @@ def fit(
         save_every: seconds between checkpoints within an epoch (with several processes: none); each epoch ends in one.
 
     Returns:
-        Fitted, with the same model.
+        Fitted, with the model that was trained.
 
     Raises:
-        UsageError: nothing is left to train on.
+        UsageError: nothing is left to train on, or batch norm is to look at single rows, or to move alone where there
+            is none.
         ThreatError: the threat leaves some example no point.
         DivergedError: a loss was not finite; the last checkpoint is kept.
         RunError: `out` holds a training with another recipe, regime, threat, key, data set or first weights, or cannot
@@ -109,6 +112,8 @@ def fit(
         )
     threat = threat or Linf(0.0, examples.low, examples.high)
     _possible(threat, examples)
+    model = prepared(recipe, model)
+    _normed(model, min(regime.batch_size, len(examples) - regime.hold_out), where.world, regime.only)
     model.to(where.device)
     with ExitStack() as stack:
         if out is not None and where.rank == 0:
@@ -138,6 +143,18 @@ def asked(
         "model": fingerprint(model),
         "key": key.value,
     }
+
+
+def _normed(model: nn.Module, rows: int, world: int, only: str) -> None:
+    """Refuse batches without statistics for batch norm, and to move batch norm where there is none."""
+    if norms(model) and rows < 2 * world:
+        raise UsageError(
+            f"expected batches of {2 * world} rows or more for batch norm that trains, got {rows}; raise batch_size"
+        )
+    if only == "norms" and not any(parameter.requires_grad for parameter in norm_parameters(model)):
+        raise UsageError(
+            f"expected a model whose batch norm can move alone, got {type(model).__name__} without any; leave only out"
+        )
 
 
 def _possible(threat: Threat, examples: Examples) -> None:

@@ -22,6 +22,7 @@ class Memory:
 
     Attributes:
         epoch: passes over the data that are finished.
+        step: batches of the pass under way that are finished; what is drawn for a whole batch is drawn by it.
         shared: tensors that belong to all examples.
         nets: models that answer beside the one that is trained, held still.
     """
@@ -33,7 +34,7 @@ class Memory:
         self._rows: dict[str, Tensor] = {}
         self._touched: dict[str, Tensor] = {}
         self.shared: dict[str, Tensor] = {}
-        self.epoch = 0
+        self.epoch, self.step = 0, 0
 
     def keep(self, name: str, value: float) -> None:
         """Let every example carry a number called `name`, `value` at first."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol, TypeAlias, final, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from frenemy.card import Card
 from frenemy.data.batch import Batch
@@ -18,7 +18,20 @@ from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.memory import Memory
 
-__all__ = ["Learns", "Preset", "Recipe", "Remembers", "Term", "Terms", "Views", "answers", "total", "within"]
+__all__ = [
+    "Learns",
+    "Prepares",
+    "Preset",
+    "Recipe",
+    "Remembers",
+    "Term",
+    "Terms",
+    "Views",
+    "answers",
+    "prepared",
+    "total",
+    "within",
+]
 
 
 _FORWARDS: Final = ("joint", "separate")
@@ -102,6 +115,15 @@ class Recipe(Protocol):
 
 
 @runtime_checkable
+class Prepares(Protocol):
+    """A recipe that trains a model of its own kind, made of the one that is given."""
+
+    def prepare(self, model: nn.Module) -> nn.Module:
+        """Make it, and leave the given model as it is; one that is of the kind already is given back."""
+        ...
+
+
+@runtime_checkable
 class Remembers(Protocol):
     """A recipe that carries something from step to step."""
 
@@ -117,6 +139,11 @@ class Learns(Protocol):
     def learn(self, memory: Memory, batch: Batch, views: Views, threat: Threat) -> None:
         """Change the memory; gradients of the last pull lie in the `grad` of leaves among the views."""
         ...
+
+
+def prepared(recipe: Recipe, model: nn.Module) -> nn.Module:
+    """Give the model that a recipe trains: the given one, or what the recipe makes of it."""
+    return recipe.prepare(model) if isinstance(recipe, Prepares) else model
 
 
 def total(terms: Terms, rows: int) -> Tensor:

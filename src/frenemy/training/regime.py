@@ -18,6 +18,7 @@ _CHOICES: Final = {
     "average": ("none", "ema", "swa"),
     "attack_mode": ("eval", "train", "batch"),
     "attack_precision": ("float32", "bfloat16"),
+    "only": ("all", "norms"),
 }
 
 
@@ -56,6 +57,8 @@ class Regime:
             return the epoch before; 0 never does.
         attack_mode: what batch norm does while the model is searched: `eval`, `train` or `batch` (see `Pose`).
         attack_precision: `bfloat16` searches a rounded copy of the model.
+        only: `norms` moves the rescaling parameters and running statistics of batch norm and nothing else (004, Table
+            6.1); `all` moves all.
 
     Raises:
         UsageError: a setting is out of its range.
@@ -84,6 +87,7 @@ class Regime:
     guard: float = 0.0
     attack_mode: str = "eval"
     attack_precision: str = "float32"
+    only: str = "all"
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():

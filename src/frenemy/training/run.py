@@ -9,12 +9,11 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from frenemy.data.augment import augmented
 from frenemy.data.batch import Batch
 from frenemy.data.examples import Examples
-from frenemy.errors import UsageError
+from frenemy.models.norms import norm_parameters, norms
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.average import Average
@@ -26,7 +25,7 @@ from frenemy.training.pose import Pose
 from frenemy.training.recipe import Recipe, Remembers
 from frenemy.training.regime import Regime
 from frenemy.training.step import Step
-from frenemy.training.update import Perturbed, Sum, Update
+from frenemy.training.update import followed
 from frenemy.training.watch import Check, check
 
 __all__ = ["Run"]
@@ -60,12 +59,13 @@ class Run:
         self._rows = order[: len(examples) - regime.hold_out]
         self.held = examples.take(order[len(examples) - regime.hold_out :])
         self._pose = Pose(model, regime.attack_mode, regime.attack_precision == "bfloat16")
-        self._optimiser = optimiser(regime, [p for p in model.parameters() if p.requires_grad])
+        moved = norm_parameters(model) if regime.only == "norms" else model.parameters()
+        self._optimiser = optimiser(regime, [p for p in moved if p.requires_grad])
         self._average = Average(model, regime.average, regime.decay, regime.average_from)
         self._memory = Memory(examples.index[self._rows], where.device)
         if isinstance(recipe, Remembers):
             recipe.remember(self._memory, examples, regime.batch_size)
-        self._update = _update(recipe, regime)
+        self._update = followed(recipe, regime)
         self.history: list[dict[str, Any]] = []
         self.best_epoch, self._best_value, self._best = 0, -1.0, dict[str, Tensor]()
         self._step, self._sums, self._done = 0, dict[str, float](), False
@@ -124,8 +124,7 @@ class Run:
 
     def _batches(self, order: Tensor) -> list[Tensor]:
         """The batches of an epoch; a last one that leaves a process a single row has no statistics for batch norm."""
-        normed = any(isinstance(module, _BatchNorm) for module in self._model.modules())
-        least = 2 * self._where.world if normed else 1
+        least = 2 * self._where.world if norms(self._model) else 1
         return [rows for rows in torch.split(order, self._regime.batch_size) if len(rows) >= least]
 
     def _train_on(self, rows: Tensor, epoch: int, size: float) -> None:
@@ -136,6 +135,7 @@ class Run:
             x = augmented(batch.x, batch.index, key.fold("augment").fold(epoch), regime.augment, low)
             batch = Batch(x, batch.y, batch.index)
         threat = self._threat if size == 1 else self._threat.at(self._threat.eps * size)
+        self._memory.step = self._step
         self._model.train()
         step = Step(
             self._recipe,
@@ -231,19 +231,3 @@ class Run:
             "spent": self._spent,
         }
         write(self._file, tensors, state)
-
-
-def _update(recipe: Recipe, regime: Regime) -> Update:
-    """The recipe's own update, or the one that the regime asks for."""
-    if getattr(recipe, "rowwise", False) and regime.attack_mode != "eval":
-        raise UsageError(
-            f"expected attack_mode eval with {type(recipe).__name__}, whose rows leave the search one by one, got "
-            f"{regime.attack_mode}; leave it out"
-        )
-    own: Update | None = getattr(recipe, "update", None)
-    if own is not None and regime.perturb:
-        raise UsageError(
-            f"expected no weight perturbation with {type(recipe).__name__}, which moves the weights its own way, got "
-            f"perturb={regime.perturb}; leave it out"
-        )
-    return own or (Perturbed(regime.perturb) if regime.perturb else Sum())

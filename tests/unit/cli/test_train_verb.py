@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from tests.unit.cli.conftest import Frenemy
 
 
@@ -61,6 +63,13 @@ def test_a_trained_model_is_read_by_an_audit(frenemy: Frenemy, words: list[str],
         ("pgdat --threat sphere-l2:9", "got none for example"),
         ("freeat --perturb 0.1", "expected no weight perturbation"),
         ("pgdat --rate 1e30 --optimiser sgd", "expected a finite loss"),
+        ("pgdat --only norms", "expected a model whose batch norm can move alone, got ConvNet without any"),
+        ("pgdat --only norm", "unknown only 'norm'; did you mean 'norms'?"),
+        ("pgdat --weights none.safetensors", "got 'none.safetensors' which does not exist"),
+        ("pgdat --model linear@0 --weights a.safetensors", "expected --model to be an architecture beside"),
+        ("advprop", "expected a model with batch norm, got ConvNet without any"),
+        ("robmask(bases=0) --model cifarresnet", "expected from 1 to 64 bases, got 0"),
+        ("robmask --model cifarresnet(depth=8,width=2) --batch-size 1", "expected batches of 2 rows or more"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(
@@ -71,6 +80,32 @@ def test_what_cannot_be_is_said_in_a_sentence(
     assert found.code == 2
     assert said in found.err
     assert "Traceback" not in found.err
+
+
+def test_batch_norm_alone_goes_on_from_weights(frenemy: Frenemy, words: list[str], tmp_path: Path) -> None:
+    """Every other tensor of the file is as it was; and a method of another kind takes it from there."""
+    net, begun = "cifarresnet(depth=8,width=2)", tmp_path / "run" / "model.safetensors"
+    assert frenemy("train", "standard", *words, "--model", net).code == 0
+    more = [*words[:4], "--device", "cpu", "--out"]
+    for number, extra in enumerate(([], ["--model", "cifarresnet"], ["--model", net])):
+        out = tmp_path / f"tuned{number}"
+        given = ("--weights", begun, "--only", "norms", *extra)
+        assert frenemy("train", "pgdat(steps=1)", *more, out, *given).code == 0
+        one, other = load_file(begun), load_file(out / "model.safetensors")
+        changed = {name for name in one if not torch.equal(one[name], other[name])}
+        assert changed
+        assert changed == {name for name in one if one[name].ndim < 2 and not name.startswith("head")}
+    split = tmp_path / "split"
+    assert frenemy("train", "advprop(steps=1)", *more, split, "--weights", begun).code == 0
+    masked = split / "model.safetensors"
+    assert load_file(masked)["model.stem.1.weight"].shape == (2, 2)
+    assert frenemy("train", "advprop(steps=1)", *more, tmp_path / "on", "--weights", masked).code == 0
+    refused = frenemy("train", "robmask(steps=1)", *more, tmp_path / "no", "--weights", masked)
+    assert "expected a model of 2 bases with shared statistics, got one of 2 with own" in refused.refusal
+    said = frenemy(
+        "audit", "--model", masked, "--examples", 8, "--effort", "quick", "--out", tmp_path / "audit"
+    )
+    assert said.code == 0
 
 
 def test_help_names_every_setting_of_a_regime(frenemy: Frenemy) -> None:

@@ -25,6 +25,7 @@ from frenemy.models.mlp import MLP
 from frenemy.objectives.untargeted import Untargeted
 from frenemy.rng import Key
 from frenemy.threats.linf import Linf
+from frenemy.training.advprop import AdvProp
 from frenemy.training.alphamix import AlphaMix
 from frenemy.training.fit import CHECKPOINT, fit
 from frenemy.training.freeat import FreeAT
@@ -32,6 +33,7 @@ from frenemy.training.iaat import IAAT
 from frenemy.training.pgdat import PGDAT
 from frenemy.training.recipe import Recipe
 from frenemy.training.regime import Regime
+from frenemy.training.robmask import RobMask
 from frenemy.training.standard import Standard
 from frenemy.training.trades import TRADES
 
@@ -163,6 +165,9 @@ def test_the_epoch_that_does_best_on_what_was_held_out_is_kept() -> None:
         (PGDAT(steps=2), {"attack_mode": "train"}),
         (FreeAT(replays=2), {"average": "swa", "average_from": 0.3}),
         (IAAT(steps=2, warm_up=1), {"warm_up": 2}),
+        (AdvProp(steps=2), {"average": "ema", "decay": 0.9}),
+        (RobMask(steps=2, bases=3), {"optimiser": "sgd"}),
+        (PGDAT(steps=2), {"only": "norms"}),
     ],
     ids=lambda one: type(one).__name__ if not isinstance(one, dict) else "",
 )
@@ -245,6 +250,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_last_checkpoi
         ({"hold_out": 40}, "expected examples to train on, got 40"),
         ({"guard": 0.2}, "expected held-out examples for a guard"),
         ({"augment": "crop"}, "expected pictures"),
+        ({"only": "norms"}, "expected a model whose batch norm can move alone, got MLP"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(wrong: dict[str, Any], said: str) -> None:
@@ -261,11 +267,20 @@ def test_what_cannot_be_is_said_in_a_sentence(wrong: dict[str, Any], said: str) 
     [
         (FreeAT(), Regime(perturb=0.1), "its own way"),
         (IAAT(), Regime(attack_mode="batch"), "leave the search one by one"),
+        (AdvProp(), Regime(), "expected a model with batch norm, got MLP"),
+        (RobMask(), Regime(), "expected a model with batch norm, got MLP"),
     ],
 )
 def test_what_does_not_go_together_is_refused(recipe: Recipe, regime: Regime, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         fit(recipe, fresh(), digits(40), key=Key(0), regime=regime)
+
+
+@pytest.mark.parametrize("recipe", [Standard(), RobMask()], ids=["plain", "masked"])
+def test_batch_norm_of_single_rows_is_refused(recipe: Recipe) -> None:
+    for rows, size in ((40, 1), (1, 8)):
+        with pytest.raises(UsageError, match="expected batches of 2 rows or more for batch norm"):
+            fit(recipe, normed(), digits(rows), key=Key(0), regime=Regime(batch_size=size))
 
 
 def test_a_lone_last_row_is_left_out_where_batch_norm_needs_company() -> None:

@@ -174,10 +174,9 @@ def genuine(rule: Steps, stretches: Sequence[Stretch], eps: float) -> float:
 
 def _searched(rule: Steps, stretches: Sequence[Stretch], eps: float) -> float:
     """The same by brute force: every point of a fine grid whose distance from the nearest clean inputs is eps."""
-    clean = [np.linspace(s.low, s.high, 4097) for s in stretches]
     if eps == 0:
-        right = [float(np.mean(rule(x[:-1]) == s.label)) for x, s in zip(clean, stretches, strict=True)]
-        return float(np.dot(right, shares(stretches)))
+        return _integrated(_natural, rule, stretches, 0.0)
+    clean = [np.linspace(s.low, s.high, 4097) for s in stretches]
     found: list[bool] = []
     for x, s in zip(clean, stretches, strict=True):
         for moved in (x - eps, x + eps):

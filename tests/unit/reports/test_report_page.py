@@ -147,7 +147,7 @@ def test_rows_are_limited_and_the_rest_is_told() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.text(min_size=1, max_size=12)
+    st.text(min_size=1, max_size=12).filter(lambda text: text.rstrip("\0"))  # NumPy drops NUL at the end
     | st.sampled_from(["</script><!--", "<script>", '"><img src=x onerror=f()>', "{{ 7*7 }}"])
 )
 def test_no_name_changes_the_page(text: str) -> None:

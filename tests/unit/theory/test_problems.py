@@ -313,3 +313,8 @@ def test_any_steps_on_any_intervals(data: st.DataObject) -> None:
     eps = data.draw(st.integers(0, 20)) / 8
     for one in told_of(rule, stretches, eps, drawn(stretches, Key(0), 1_000)):
         assert one.agrees, one
+
+
+def test_a_border_between_the_points_of_a_grid_at_norm_nought() -> None:
+    rule, stretches = Steps((1 / 64,), (-1, 1)), [Stretch(0.0, 0.75, 1), Stretch(1.0, 1.25, -1)]
+    assert all(one.agrees for one in told_of(rule, stretches, 0.0, drawn(stretches, Key(0), 500)))

@@ -21,7 +21,7 @@ Leave: TypeAlias = Callable[[Tensor, Labels], Tensor]
 less the further it is from there."""
 
 _OUTSIDE: Final = 100.0
-"""No loss inside is below minus this, and all losses outside are."""
+"""No loss inside is below minus this, and all losses outside are; asinh of the largest float32 is 89."""
 
 
 @final
@@ -47,8 +47,9 @@ class Both(nn.Module):
 class Allowed:
     """A wish that only counts where a witness allows it; for the logits of `Both`.
 
-    Inside, the loss is that of the wish; outside, it is below all of those and rises towards the inside, so that a
-    search that strays finds back, and a point outside is never its best if it saw one inside.
+    Inside, the loss is asinh of the loss of the wish, which keeps the order and has a slope at any size; outside, it is
+    below all of those and rises towards the inside, so that a search that strays finds back, and a point outside is
+    never its best if it saw one inside.
 
     Args:
         wanted: the wish about the model; one that leaves the label.
@@ -70,7 +71,7 @@ class Allowed:
     def loss(self, logits: Logits, goal: Goal) -> PerExample:
         """The loss of the wish inside, and less than any such outside."""
         value = self.leave(logits[:, self.classes :], goal)
-        inside = self.wanted.loss(logits[:, : self.classes], goal).clamp(min=-_OUTSIDE)
+        inside = self.wanted.loss(logits[:, : self.classes], goal).asinh().clamp(min=-_OUTSIDE)
         return torch.where(value >= 0, inside, -_OUTSIDE + value)
 
     def success(self, logits: Logits, goal: Goal) -> Flags:

@@ -18,6 +18,7 @@ from frenemy.data.examples import Examples
 from frenemy.errors import UsageError
 from frenemy.models.model import Model, device_of
 from frenemy.models.still import still
+from frenemy.objectives.surrogates import CrossEntropy, Margin
 from frenemy.objectives.untargeted import Untargeted
 from frenemy.risks.allowed import Allowed, Both
 from frenemy.risks.estimate import Estimate, proportion
@@ -109,14 +110,14 @@ def genuine_accuracy(
         ball: an Linf, L2 or L1 ball, for norm and box.
         sizes: the norms, ascending from 0; at 0 the natural accuracy.
         key: settles the search.
-        known: the clean examples; by default `examples`, with the training set beside it if one has it.
+        known: the clean examples; by default `examples` alone. Where there is a training set, give both together.
         explored: for a norm, a callable that gives `(batch, 1)` numbers, 0 or more where a point is not explored yet.
-        attack: by default PGD and APGD (40 steps each), on cross-entropy.
+        attack: by default PGD and APGD (40 steps each), on cross-entropy and on the margin.
 
     Raises:
         UsageError: a size is no finite number of 0 or more.
 
-    Cost: two searches an example and size; the exact test costs a distance to each known example and step.
+    Cost: four searches an example and size; the exact test costs a distance to each known example and step.
 
     References:
         002, Definitions 4 and 5. Deviations: S and the points are what the search finds, so accuracies are upper
@@ -137,8 +138,7 @@ def genuine_accuracy(
 def _at(
     model: Model, witness: Model, examples: Examples, threat: Threat, size: float, key: Key, attack: Attack
 ) -> Genuine:
-    classes, plain = len(examples.classes), Untargeted()
-    fenced, both = Allowed(plain, classes, _beyond), Both(model, witness)
+    classes, both = len(examples.classes), Both(model, witness)
     counts = [0, 0, 0, 0, 0]
     with still(both):
         for rows in torch.split(torch.arange(len(examples)), _ROWS):
@@ -152,13 +152,16 @@ def _at(
             batch = batch.rows(possible)
             if not len(batch):
                 continue
-            falls = attack(model, batch, threat=threat, objective=plain, key=key).success
-            found = attack(both, batch, threat=threat, objective=fenced, key=key)
-            with torch.no_grad():
-                exists = witness(found.x).flatten() >= 0
-            falls = falls | found.success
-            held = exists & ~found.success
-            pseudo = falls & ~found.success
+            falls, reached, exists = torch.zeros(3, len(batch), dtype=torch.bool, device=batch.x.device)
+            for surrogate in (CrossEntropy(), Margin()):
+                plain = Untargeted(surrogate)
+                fenced = Allowed(plain, classes, _beyond)
+                found = attack(both, batch, threat=threat, objective=fenced, key=key)
+                with torch.no_grad():
+                    exists = exists | (witness(found.x).flatten() >= 0)
+                reached = reached | found.success
+                falls = falls | attack(model, batch, threat=threat, objective=plain, key=key).success
+            falls, held, pseudo = falls | reached, exists & ~reached, falls & ~reached
             news = [int(flags.sum()) for flags in (~falls, possible, held, exists, pseudo)]
             counts = [a + b for a, b in zip(counts, news, strict=True)]
     return Genuine(size, proportion(counts[0], counts[1]), proportion(counts[2], counts[3]), counts[4])

@@ -106,6 +106,20 @@ def test_at_nought_it_is_the_natural_accuracy_and_too_far_is_undefined() -> None
     assert far.standard.n == far.genuine.n == 0
 
 
+def test_a_saturated_softmax_hides_nothing() -> None:
+    """Its cross-entropy has no slope where it is right, so that only a search on the margin crosses the border."""
+    axes = 2 * torch.eye(64)
+    examples = Examples("axes", axes, torch.ones(64).long(), ("a", "b"), -math.inf, math.inf)
+    model = nn.Linear(64, 2)
+    with torch.no_grad():
+        model.weight.copy_(1e6 * torch.stack([-torch.ones(64), torch.ones(64)]))
+        model.bias.zero_()
+    size = 1.2 * 2 / math.sqrt(64)
+    (found,) = genuine_accuracy(model, examples, L2(0.0, -math.inf, math.inf), [size], key=Key(0))
+    assert found.genuine.n == 64
+    assert found.standard.value == found.genuine.value == 0
+
+
 def test_a_size_that_is_no_number_is_refused() -> None:
     with pytest.raises(UsageError, match="expected finite norms"):
         genuine_accuracy(Stepped(0.5), line(3), L2(0.0), [math.nan], key=Key(0))

@@ -38,6 +38,7 @@ def test_three_ways_give_one_number(name: str) -> None:
         assert len({one.name for one in found}) == len(found) > 2
         for one in found:
             assert one.agrees, one
+            assert math.isnan(one.simulated) == (one.n == 0), one
             assert 0 <= one.closed_form <= 1
 
 

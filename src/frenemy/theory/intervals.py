@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -97,7 +98,7 @@ def told(rule: Steps, stretches: Sequence[Stretch], eps: float, draws: Draws) ->
         exact, integrated = _measured(holds, rule, stretches, eps), _integrated(holds, rule, stretches, eps)
         found.append(Quantity(f"{name}, accuracy", exact, integrated, *simulated))
     ends, brute = genuine(rule, stretches, eps), _searched(rule, stretches, eps)
-    return (*found, Quantity("genuine, exact norm, accuracy", ends, brute, ends, 0))
+    return (*found, Quantity("genuine, exact norm, accuracy", ends, brute, math.nan, 0))
 
 
 def pictured(rule: Steps, stretches: Sequence[Stretch], eps: float, wide: float) -> Scene:

@@ -124,13 +124,13 @@ class SoftMargin:
                     )
                 )
             share = math.sin(t) ** 2, math.sin(other) ** 2
-            found.append(Quantity(f"{name}, squared weight of the weak features", *share, share[0], 0))
+            found.append(Quantity(f"{name}, squared weight of the weak features", *share, math.nan, 0))
         equal = math.pi / 4
         _, a, mean, s = self._margins(equal, 0.0)[1]
         proof = (1 - self.p) * _hinge(1 - a, mean, s), (1 - self.p) * _hinge_integrated(1 - a, mean, s)
-        found.append(Quantity("equal weights, loss where the first is wrong", *proof, proof[0], 0, 0.0004))
+        found.append(Quantity("equal weights, loss where the first is wrong", *proof, math.nan, 0, 0.0004))
         alone = self.loss(math.pi / 2, 0.0), _hinge_integrated(1, self.eta * math.sqrt(self.d), 1)
-        found.append(Quantity("weak features alone, loss", *alone, alone[0], 0, 0.0004))
+        found.append(Quantity("weak features alone, loss", *alone, math.nan, 0, 0.0004))
         return tuple(found)
 
     def _margins(self, t: float, eps: float) -> list[tuple[float, float, float, float]]:

@@ -15,7 +15,7 @@ from frenemy.reports.lesson import Figure
 from frenemy.reports.panel import Line, Panel, drawn
 from frenemy.reports.scenery import scenery
 from frenemy.rng import Key
-from frenemy.theory.scene import Scene, Shape, area, path, ring
+from frenemy.theory.scene import Scene, Shape, area, path, ring, straight
 from frenemy.theory.three_clusters import ThreeClusters
 from frenemy.threats.l2 import L2
 from frenemy.training.pgdat import PGDAT
@@ -119,8 +119,5 @@ def _scene(found: Alternation) -> Scene:
         )
     plain, sense = found.weights["PGD-AT"], found.weights["SENSE"]
     for w, look in ((plain[-1], "rule"), (plain[-2], "other"), (sense[-1], "faint")):
-        way = w[:2] / np.linalg.norm(w[:2])
-        foot, along = -w[2] / np.linalg.norm(w[:2]) * way, np.array([-way[1], way[0]])
-        ends = [foot + side * 40 * along for side in (-1, 1)]
-        shapes.append(path([(float(x), float(y)) for x, y in ends], look))
+        shapes.append(path(straight(w[:2].tolist(), float(w[2])), look))
     return Scene("x1", "x2", (-9, 9), (-9, 9), tuple(shapes), square=True)

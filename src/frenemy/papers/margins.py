@@ -14,7 +14,7 @@ from frenemy.reports.lesson import Figure
 from frenemy.reports.scenery import scenery
 from frenemy.rng import Key
 from frenemy.theory.problem import Draws
-from frenemy.theory.scene import Scene, dots, path
+from frenemy.theory.scene import Scene, dots, path, straight
 from frenemy.theory.separable import Separable
 from frenemy.threats.linf import Linf
 from frenemy.training.pgdat import PGDAT
@@ -71,12 +71,9 @@ def figures(seed: int = 0, n: int = 60) -> tuple[Figure, ...]:
 
 
 def _scene(draws: Draws, w: NDArray[np.float64]) -> Scene:
-    way = w[:2] / np.linalg.norm(w[:2])
-    foot, along = -w[2] / np.linalg.norm(w[:2]) * way, np.array([-way[1], way[0]])
-    ends = [foot + side * 40 * along for side in (-1, 1)]
     shapes = [
         dots([(float(a), float(b)) for a, b in draws.x[draws.y == y]], look, f"class {y}")
         for y, look in ((-1, "minus"), (1, "plus"))
     ]
-    shapes.append(path([(float(a), float(b)) for a, b in ends], "rule", "the line"))
+    shapes.append(path(straight(w[:2].tolist(), float(w[2])), "rule", "the line"))
     return Scene("x1", "x2", (-6, 6), (-6, 6), tuple(shapes), square=True)

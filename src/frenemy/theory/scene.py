@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
 import numpy as np
 
-__all__ = ["Points", "Scene", "Shape", "area", "bell", "box", "curve", "density", "dots", "path", "ring"]
+__all__ = [
+    "Points",
+    "Scene",
+    "Shape",
+    "area",
+    "bell",
+    "box",
+    "curve",
+    "density",
+    "dots",
+    "path",
+    "ring",
+    "straight",
+]
 
 Points: TypeAlias = tuple[tuple[float, float], ...]
+
+_FAR: Final = 100.0
+"""Half the length of a line without ends; no picture is so wide."""
 
 
 @final
@@ -77,6 +93,15 @@ def ring(middle: tuple[float, float], radius: float) -> Points:
     """Points around a circle."""
     turns = [2 * math.pi * k / 72 for k in range(73)]
     return tuple((middle[0] + radius * math.cos(t), middle[1] + radius * math.sin(t)) for t in turns)
+
+
+def straight(slope: Sequence[float], offset: float) -> Points:
+    """The ends of a long piece of the line on which `slope . x + offset` is 0."""
+    a, b = slope
+    square = a * a + b * b
+    reach = _FAR / math.sqrt(square)
+    foot = (-offset * a / square, -offset * b / square)
+    return tuple((foot[0] - side * reach * b, foot[1] + side * reach * a) for side in (-1, 1))
 
 
 def curve(value: Callable[[float], float], low: float, high: float, count: int = 120) -> Points:

@@ -14,7 +14,7 @@ from scipy.integrate import quad
 from frenemy.card import Card
 from frenemy.rng import Key
 from frenemy.theory.problem import Draws, Quantity, Slide, counted, inside
-from frenemy.theory.scene import Scene, box, path
+from frenemy.theory.scene import Scene, box, path, straight
 
 __all__ = ["Separable"]
 
@@ -86,10 +86,10 @@ class Separable:
             left, right = sorted((y * _MARGIN, y * far))
             shapes.append(box((left, -_TALL), (right, _TALL), look, f"class {y}"))
         shapes.append(box((-self.eps, -_TALL), (self.eps, _TALL), "reach", "within eps of the upright line"))
-        shapes.append(path([(0, -6), (0, 6)], "rule", "upright line"))
+        shapes.append(path(straight((1, 0), 0), "rule", "upright line"))
         c, s = math.cos(math.radians(self.alpha)), math.sin(math.radians(self.alpha))
-        ends = [(self.b * c - 20 * side * s, self.b * s + 20 * side * c) for side in (-1, 1)]
-        return Scene("x1", "x2", (-6, 6), (-6, 6), (*shapes, path(ends, "other", "tilted line")), square=True)
+        shapes.append(path(straight((c, s), -self.b), "other", "tilted line"))
+        return Scene("x1", "x2", (-6, 6), (-6, 6), tuple(shapes), square=True)
 
     def quantities(self, n: int = 20_000, seed: int = 0) -> tuple[Quantity, ...]:
         """Natural and adversarial risk of the upright and of the tilted line."""

@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from frenemy.card import Card
 from frenemy.rng import Key
 from frenemy.theory.problem import Draws, Quantity, Slide, counted, inside
-from frenemy.theory.scene import Scene, area, bell, path, ring
+from frenemy.theory.scene import Scene, area, bell, path, ring, straight
 
 __all__ = ["ThreeClusters"]
 
@@ -115,9 +115,7 @@ class ThreeClusters:
             )
             shapes.append(area(ring(middle, 2 * self.sigma), look, f"class {label}, two deviations"))
         for (name, (way, offset)), look in zip(self.lines.items(), ("rule", "other"), strict=True):
-            foot, along = -offset * way, np.array([-way[1], way[0]])
-            ends = [tuple(float(v) for v in foot + side * 3 * (wide + tall) * along) for side in (-1, 1)]
-            shapes.append(path([(ends[0][0], ends[0][1]), (ends[1][0], ends[1][1])], look, name))
+            shapes.append(path(straight(way.tolist(), offset), look, name))
         bayes = [(self.bayes(float(x2)), float(x2)) for x2 in np.linspace(-tall, tall, 161)]
         shapes.append(path(bayes, "faint", "Bayes rule"))
         return Scene("x1", "x2", (-wide, wide), (-tall, tall), tuple(shapes))

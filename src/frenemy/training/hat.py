@@ -21,8 +21,8 @@ from frenemy.objectives.surrogates import KL
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.climb import Climb
-from frenemy.training.discriminator import begin, improve, logits
 from frenemy.training.memory import Memory
+from frenemy.training.perceptron import begin, improve, logits
 from frenemy.training.recipe import Preset, Term, Terms, Views, answers, within
 
 __all__ = ["HAT"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,7 +37,8 @@ class Lexicographic:
     Raises:
         UsageError: `project` is unknown, or there is no room for a gradient of each term.
 
-    Cost: a backward for each term on one forward, and the gradients of all terms in memory: T p numbers.
+    Cost: a backward for each term on one forward, and the gradients of all terms in memory: T p numbers,
+        and those once more in float64 while their products are taken.
 
     References:
         002, Sections 4.2 and 4.3.
@@ -71,8 +71,10 @@ class Lexicographic:
 
 def combined(weights: Tensor, gradients: Tensor) -> Tensor:
     """The weighted sum of the projected gradients, `(p,)`, from `(T,)` weights and `(T, p)` gradients."""
-    gram = np.array([[float(a.double() @ b.double()) for b in gradients] for a in gradients])
-    share = torch.from_numpy(multipliers(gram)).to(weights.device, torch.float64)
+    doubled = gradients.double()
+    share = torch.from_numpy(multipliers((doubled @ doubled.T).cpu().numpy())).to(
+        weights.device, torch.float64
+    )
     taken = weights.double() + weights.double() @ share
     return taken.to(gradients) @ gradients
 

@@ -8,7 +8,6 @@ from typing import ClassVar, final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from frenemy.card import Card
 from frenemy.data.batch import Batch
@@ -21,11 +20,11 @@ from frenemy.rng import Key
 from frenemy.threats.sphere import Sphere
 from frenemy.threats.threat import Threat, broadcast, radii
 from frenemy.training.climb import Climb
-from frenemy.training.discriminator import begin, beyond, improve
 from frenemy.training.lexicographic import Lexicographic
 from frenemy.training.memory import Memory
-from frenemy.training.recipe import Preset, Term, Terms, Views, answers, within
-from frenemy.training.spheres import checked, weighed
+from frenemy.training.perceptron import begin, improve, logits
+from frenemy.training.recipe import Preset, Terms, Views, within
+from frenemy.training.spheres import FULL_BATCH, checked, named, ordered
 
 __all__ = ["OLGRC"]
 
@@ -86,15 +85,7 @@ class OLGRC:
             "with several processes each has a discriminator of its own, and a checkpoint holds that of the first",
         ),
     )
-    presets: ClassVar[Mapping[str, Preset]] = {
-        "mnist": Preset(
-            "002, Section 6.2",
-            "lenet",
-            "l2:4",
-            {"steps": 40, "step_size": 1 / 40},
-            {"epochs": 2000, "batch_size": 2000, "rate": 1e-3, "select": "last"},
-        )
-    }
+    presets: ClassVar[Mapping[str, Preset]] = {"mnist": FULL_BATCH}
 
     def __post_init__(self) -> None:
         checked(self.sizes)
@@ -104,7 +95,7 @@ class OLGRC:
                 f"expected hidden neurons and a rate above 0, got hidden={self.hidden}, rate={self.rate}; "
                 "256 and 0.001 are usual"
             )
-        self.update  # noqa: B018
+        Lexicographic(self.project)
 
     @property
     def update(self) -> Lexicographic:
@@ -120,24 +111,19 @@ class OLGRC:
         climb, x, facts = Climb(self.steps, self.step_size, self.start), {"clean": batch.x}, {}
         for place, share in enumerate(self.sizes, 1):
             sphere, own = Sphere(threat.at(threat.eps * share)), key.fold(f"{share:g}")
-            x[f"norm {share:g}"] = self._avoiding(model, batch, sphere, memory, place, own)
+            x[named(share)] = self._avoiding(model, batch, sphere, memory, place, own)
             for name, objective in (("most", Untargeted()), ("least", Hypocritical())):
                 x[f"{name} {share:g}"] = climb(
                     model, batch, threat=sphere, objective=objective, key=own.fold(name)
                 )
             with torch.no_grad():
-                facts[f"unexplored {share:g}"] = beyond(memory, x[f"norm {share:g}"], place).exp()
+                facts[f"unexplored {share:g}"] = _beyond(memory, x[named(share)], place).exp()
         return Views(x, facts)
 
     def terms(self, model: Model, batch: Batch, views: Views, memory: Memory) -> Terms:
         """Cross-entropy at the inputs and at the points outside, in the order of the norms."""
-        names = ["clean", *(f"norm {share:g}" for share in self.sizes)]
-        logits = answers(model, [views.x[name] for name in names], self.forward)
-        weights = weighed(self.alpha, len(names))
-        return {
-            name: Term(cross_entropy(one, batch.y, reduction="none"), weight)
-            for name, one, weight in zip(names, logits, weights, strict=True)
-        }
+        points = {name: views.x[name] for name in ("clean", *map(named, self.sizes))}
+        return ordered(model, points, batch.y, alpha=self.alpha, forward=self.forward)
 
     def learn(self, memory: Memory, batch: Batch, views: Views, threat: Threat) -> None:
         """One step of the discriminator."""
@@ -157,12 +143,18 @@ class OLGRC:
         for _ in range(self.steps):
             with torch.enable_grad():
                 leaf = x.detach().requires_grad_()
-                (out,) = torch.autograd.grad(beyond(memory, leaf, place).sum(), leaf)
+                (out,) = torch.autograd.grad(_beyond(memory, leaf, place).sum(), leaf)
                 (up,) = torch.autograd.grad(objective.loss(model(leaf), batch.y).sum(), leaf)
             along = (out * up).flatten(1).sum(1) / out.flatten(1).square().sum(1).clamp(min=_TINY)
             free = up - broadcast(along.clamp(max=0), up) * out
             x = sphere.retract(sphere.move(x, _unit(out) + _unit(free), self.step_size * eps), batch.x, eps)
         return x.detach()
+
+
+def _beyond(memory: Memory, x: Tensor, place: int) -> Tensor:
+    """Logarithm of the probability that a point belongs to norm number `place` or a larger one, `(batch,)`."""
+    said = logits(memory, x)
+    return said[:, place:].logsumexp(1) - said.logsumexp(1)
 
 
 def _unit(gradient: Tensor) -> Tensor:

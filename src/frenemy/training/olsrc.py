@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from torch.nn.functional import cross_entropy
-
 from frenemy.card import Card
 from frenemy.data.batch import Batch
 from frenemy.models.model import Model
@@ -18,8 +16,8 @@ from frenemy.threats.threat import Threat
 from frenemy.training.climb import Climb
 from frenemy.training.lexicographic import Lexicographic
 from frenemy.training.memory import Memory
-from frenemy.training.recipe import Preset, Term, Terms, Views, answers, within
-from frenemy.training.spheres import checked, weighed
+from frenemy.training.recipe import Preset, Terms, Views, within
+from frenemy.training.spheres import FULL_BATCH, checked, named, ordered
 
 __all__ = ["OLSRC"]
 
@@ -70,20 +68,12 @@ class OLSRC:
             "no number is added to the diagonal of the dual for stability",
         ),
     )
-    presets: ClassVar[Mapping[str, Preset]] = {
-        "mnist": Preset(
-            "002, Section 6.2",
-            "lenet",
-            "l2:4",
-            {"steps": 40, "step_size": 1 / 40},
-            {"epochs": 2000, "batch_size": 2000, "rate": 1e-3, "select": "last"},
-        )
-    }
+    presets: ClassVar[Mapping[str, Preset]] = {"mnist": FULL_BATCH}
 
     def __post_init__(self) -> None:
         checked(self.sizes)
         within("alpha", self.alpha)
-        self.update  # noqa: B018
+        Lexicographic(self.project)
 
     @property
     def update(self) -> Lexicographic:
@@ -95,16 +85,11 @@ class OLSRC:
         climb, x = Climb(self.steps, self.step_size, self.start), {"clean": batch.x}
         for share in self.sizes:
             sphere = Sphere(threat.at(threat.eps * share))
-            x[f"norm {share:g}"] = climb(
+            x[named(share)] = climb(
                 model, batch, threat=sphere, objective=Untargeted(), key=key.fold(f"{share:g}")
             )
         return Views(x)
 
     def terms(self, model: Model, batch: Batch, views: Views, memory: Memory) -> Terms:
         """Cross-entropy at all of them, in the order of the norms."""
-        logits = answers(model, list(views.x.values()), self.forward)
-        losses = [cross_entropy(one, batch.y, reduction="none") for one in logits]
-        weights = weighed(self.alpha, len(losses))
-        return {
-            name: Term(*pair) for name, pair in zip(views.x, zip(losses, weights, strict=True), strict=True)
-        }
+        return ordered(model, views.x, batch.y, alpha=self.alpha, forward=self.forward)

@@ -17,7 +17,7 @@ from frenemy.threats.threat import Threat
 from frenemy.training.engine import Engine
 from frenemy.training.memory import Memory
 from frenemy.training.pose import Pose
-from frenemy.training.recipe import Learns, Recipe, Term, Views, total
+from frenemy.training.recipe import Learns, Recipe, Terms, Views, total
 
 __all__ = ["Step"]
 
@@ -79,17 +79,10 @@ class Step:
         Raises:
             DivergedError: the loss is not finite; no weight has moved by it.
         """
-        self.optimiser.zero_grad(set_to_none=True)
-        for leaf in (*views.x.values(), *views.labels.values()):
-            leaf.grad = None
-        if len(self.batch):
-            with self.engine.cast():
-                terms = self.recipe.terms(self.model, self.batch, views, self.memory)
-                loss = total(terms, self.rows)
+        terms, loss = self._ask(views)
+        if terms:
             loss.backward()  # type: ignore[no-untyped-call]
-            self.losses = {name: float(term.loss.detach().sum()) for name, term in terms.items()}
-            self.losses = {**self.losses, "loss": float(loss.detach()) * self.rows}
-        self._finite(self.losses.get("loss", 0.0))
+        self._note(terms, loss)
         self.engine.gather_gradients(self.parameters)
 
     def pull_each(self, views: Views) -> tuple[Tensor, Tensor]:
@@ -101,22 +94,15 @@ class Step:
             DivergedError: a loss is not finite; no weight has moved by it.
             UsageError: no term has a weight, or there is no room for so many gradients.
         """
-        self.optimiser.zero_grad(set_to_none=True)
-        engine, parts, own = self.engine, dict[str, Term](), 0.0
-        if len(self.batch):
-            with engine.cast():
-                terms = self.recipe.terms(self.model, self.batch, views, self.memory)
-                own = float(total(terms, self.rows).detach())
-            self.losses = {name: float(term.loss.detach().sum()) for name, term in terms.items()}
-            self.losses = {**self.losses, "loss": own * self.rows}
-            parts = {name: term for name, term in terms.items() if term.weight != 0}
-        self._finite(own)
+        terms, loss = self._ask(views)
+        self._note(terms, loss)
+        engine, parts = self.engine, [term for term in terms.values() if term.weight != 0]
         here = torch.tensor([float(bool(parts)), float(len(parts))], device=engine.device)
         present, count = engine.summed(here).tolist()
         said = torch.zeros(round(count / present), device=engine.device)
-        said[: len(parts)] = torch.tensor([term.weight for term in parts.values()])
+        said[: len(parts)] = torch.tensor([term.weight for term in parts])
         weights = engine.summed(said) / present
-        losses = [term.loss.sum() / self.rows for term in parts.values()]
+        losses = [term.loss.sum() / self.rows for term in parts]
         try:
             gradients = [self._gradient(losses[k] if parts else None) for k in range(len(weights))]
             return weights, torch.stack(gradients)
@@ -137,13 +123,28 @@ class Step:
         flat = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
         return torch.cat([gradient.flatten() for gradient in flat])
 
-    def _finite(self, loss: float) -> None:
-        """See that the loss is finite in every process.
+    def _ask(self, views: Views) -> tuple[Terms, Tensor]:
+        """Clear every gradient; give the terms of the rows here, and their weighted sum as a mean over all rows."""
+        self.optimiser.zero_grad(set_to_none=True)
+        for leaf in (*views.x.values(), *views.labels.values()):
+            leaf.grad = None
+        if not len(self.batch):
+            return {}, torch.zeros(())
+        with self.engine.cast():
+            terms = self.recipe.terms(self.model, self.batch, views, self.memory)
+            return terms, total(terms, self.rows)
+
+    def _note(self, terms: Terms, loss: Tensor) -> None:
+        """Keep what the terms come to, and see that their sum is finite in every process.
 
         Raises:
             DivergedError: it is not.
         """
-        sane = torch.tensor(float(math.isfinite(loss)), device=self.engine.device)
+        own = float(loss.detach())
+        if terms:
+            self.losses = {name: float(term.loss.detach().sum()) for name, term in terms.items()}
+            self.losses = {**self.losses, "loss": own * self.rows}
+        sane = torch.tensor(float(math.isfinite(own)), device=self.engine.device)
         if float(self.engine.summed(sane)) < self.engine.world:
             raise DivergedError(
                 f"expected a finite loss, got {self._parts()} in epoch {self.memory.epoch + 1}; use a lower rate"

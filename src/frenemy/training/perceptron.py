@@ -1,4 +1,4 @@
-"""Discriminator: a small net inside a recipe's memory, which says at which norm a point was met, or what it shows."""
+"""Perceptron: a small net inside a recipe's memory, which says at which norm a point was met, or what it shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, leaky_relu
 from frenemy.rng import Key
 from frenemy.training.memory import Memory
 
-__all__ = ["begin", "beyond", "improve", "logits"]
+__all__ = ["begin", "improve", "logits"]
 
 _LEAK = 0.2
 _NAMES = ("w1", "b1", "w2", "b2")
@@ -33,12 +33,6 @@ def begin(memory: Memory, features: int, hidden: int, classes: int) -> None:
 def logits(memory: Memory, x: Tensor) -> Tensor:
     """What it says, `(batch, classes)`; differentiable in `x`."""
     return _answer([memory.shared[name].to(x) for name in _NAMES], x)
-
-
-def beyond(memory: Memory, x: Tensor, place: int) -> Tensor:
-    """Logarithm of the probability that a point belongs to norm number `place` or a larger one, `(batch,)`."""
-    said = logits(memory, x)
-    return said[:, place:].logsumexp(1) - said.logsumexp(1)
 
 
 def improve(memory: Memory, x: Tensor, classes: Tensor, rate: float) -> Tensor:

@@ -182,9 +182,9 @@ def _numbers(one: Transfer) -> dict[str, Any]:
         {
             "source": one.sources[s],
             "target": one.models[t],
-            "turned": _told(one.rate(s, t)),
-            "turned_of_fallen": _told(one.carried(s, t)),
-            "accuracy": _told(one.accuracy(s, t)),
+            "turned": one.rate(s, t).plain(),
+            "turned_of_fallen": one.carried(s, t).plain(),
+            "accuracy": one.accuracy(s, t).plain(),
         }
         for s, t in _cells(one)
     ]
@@ -201,8 +201,3 @@ def _numbers(one: Transfer) -> dict[str, Any]:
         "notes": list(one.notes),
         "settings": one.settings,
     }
-
-
-def _told(found: Estimate) -> dict[str, Any]:
-    value = found.value if found.defined else None
-    return {"value": value, "low": found.low, "high": found.high, "n": found.n}

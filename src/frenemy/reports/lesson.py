@@ -147,7 +147,7 @@ def _part(problem: Problem, n: int, seed: int, figures: Sequence[Figure]) -> _Pa
         frames=frames,
         start=start,
         legend=legend(moved[start].scene()),
-        chart=drawn(panel, cursor=True),
+        chart=drawn(panel, stops=values),
         lines=lines,
         figures=tuple(one for one in figures if one.problem == name),
         departures=maker.card.deviations,

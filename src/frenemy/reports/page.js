@@ -55,35 +55,18 @@ for (const table of document.querySelectorAll(".verdicts")) {
     output.textContent = input.value ? `${shown} of ${rows.length} shown` : "";
   });
 }
-for (const stage of document.querySelectorAll(".stage")) {
-  const label = stage.querySelector(".slider");
-  const input = label.querySelector("input");
-  const output = label.querySelector("output");
-  const pictures = Array.from(stage.querySelectorAll("figure .frame"));
-  const tables = Array.from(stage.querySelectorAll(".scroll.frame"));
-  const cursor = stage.querySelector(".cursor");
-  const values = pictures.map((picture) => Number(picture.dataset.value));
-  const span = values[values.length - 1] - values[0];
-  const show = () => {
-    const at = Number(input.value);
-    for (const frames of [pictures, tables]) frames.forEach((frame, k) => { frame.hidden = k !== at; });
-    output.textContent = pictures[at].dataset.value;
-    input.setAttribute("aria-valuetext", pictures[at].dataset.value);
-    const shift = Number(cursor.dataset.span) * (values[at] - values[0]) / span;
-    cursor.setAttribute("transform", `translate(${shift} 0)`);
-  };
-  label.hidden = false;
-  input.addEventListener("input", show);
-  show();
-}
 for (const dial of document.querySelectorAll(".dial")) {
   const input = dial.querySelector("input");
-  const stops = Array.from(dial.querySelectorAll(".stop"));
-  const marks = Array.from(document.querySelectorAll(".chart [data-stop]"));
+  const output = dial.querySelector("output");
+  const scope = dial.closest(dial.dataset.scope);
+  const stops = Array.from(scope.querySelectorAll(".stop"));
+  const marks = Array.from(scope.querySelectorAll(".chart [data-stop]"));
   const turn = () => {
     for (const stop of stops) {
       stop.hidden = stop.dataset.stop !== input.value;
-      if (!stop.hidden) input.setAttribute("aria-valuetext", stop.dataset.told);
+      if (stop.hidden || !stop.dataset.told) continue;
+      input.setAttribute("aria-valuetext", stop.dataset.told);
+      if (output) output.textContent = stop.dataset.told;
     }
     for (const mark of marks) mark.classList.toggle("here", mark.dataset.stop === input.value);
   };

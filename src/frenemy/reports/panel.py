@@ -73,12 +73,12 @@ class Panel:
         return ends[0], ends[1] if ends[1] > ends[0] else ends[0] + 1, low - pad, high + pad
 
 
-def drawn(panel: Panel, *, cursor: bool = False) -> str:
+def drawn(panel: Panel, stops: Sequence[float] = ()) -> str:
     """Draw a panel as SVG; its colours are those of the page.
 
     Args:
         panel: what is shown.
-        cursor: draw an upright line at the left end, for a script to move by `data-span` from there to the right end.
+        stops: where a slider stops, each an upright line that is seen while it stands there.
     """
     left, right, low, high = panel.range()
 
@@ -111,11 +111,8 @@ def drawn(panel: Panel, *, cursor: bool = False) -> str:
             nodes.append(
                 element("path", *told, class_=f"line {one.look}", d=path, opacity=one.weight, **style)
             )
-    if cursor:
-        ends = [place(left, low), place(left, high)]
-        nodes.append(
-            element("path", class_="cursor", d=line(ends), data_span=place(right, low)[0] - ends[0][0])
-        )
+    for k, x in enumerate(stops):
+        nodes.append(element("path", class_="needle", data_stop=k, d=line([place(x, low), place(x, high)])))
     label = f"{panel.title}: {panel.y_name} against {panel.x_name}"
     box = f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}"
     return write(element("svg", *nodes, viewBox=box, class_="chart", role="img", aria_label=label))

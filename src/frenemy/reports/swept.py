@@ -15,7 +15,6 @@ from frenemy.reports.dial import over_shares, trade
 from frenemy.reports.frame import framed
 from frenemy.reports.sheet import Sheet
 from frenemy.reports.words import interval, percent
-from frenemy.risks.estimate import Estimate
 from frenemy.risks.sweep import Sweep
 
 __all__ = ["swept"]
@@ -27,10 +26,6 @@ _DOUBTS: Final = {
 """What is said of masks by the verdict of their audit."""
 
 _GRADES: Final = ("doubt", "caution")
-
-_NOBODY = (
-    "Whoever deploys the model chooses p; the size of a perturbation is known to nobody, and chooses nothing."
-)
 
 
 def swept(found: Sweep, settings: Mapping[str, str], out: Path, command: str) -> tuple[list[str], list[Path]]:
@@ -159,8 +154,8 @@ def _numbers(found: Sweep, settings: Mapping[str, str]) -> dict[str, Any]:
         {
             "p": p,
             "mask": found.settings["masks"][place],
-            "clean": _plain(found.clean(place)),
-            "robust": _plain(found.robust(place)),
+            "clean": found.clean(place).plain(),
+            "robust": found.robust(place).plain(),
             "trust": audit.trust,
             "caveats": [{"name": one.name, "grade": one.grade, "text": one.text} for one in audit.caveats],
             "settings": {name: value for name, value in audit.settings.items() if name != "attacks"},
@@ -175,13 +170,9 @@ def _numbers(found: Sweep, settings: Mapping[str, str]) -> dict[str, Any]:
         "models": dict(settings),
         "examples": len(found.index),
         "apart": found.apart,
-        "worst": _plain(found.worst),
+        "worst": found.worst.plain(),
         "masks": masks,
     }
-
-
-def _plain(one: Estimate) -> dict[str, Any]:
-    return {"value": one.value if one.defined else None, "low": one.low, "high": one.high, "n": one.n}
 
 
 def _table(found: Sweep) -> str:

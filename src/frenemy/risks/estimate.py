@@ -33,6 +33,11 @@ class Estimate:
             return "undefined (n = 0)"
         return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
+    def plain(self) -> dict[str, float | int | None]:
+        """As JSON holds it; a value that is undefined is None."""
+        value = self.value if self.defined else None
+        return {"value": value, "low": self.low, "high": self.high, "n": self.n}
+
     def flip(self) -> Estimate:
         """The complement: an accuracy from its risk."""
         return Estimate(1 - self.value, 1 - self.high, 1 - self.low, self.n)

@@ -18,7 +18,7 @@ from frenemy.rng import Key
 from frenemy.theory.problem import Draws, Quantity, counted
 from frenemy.theory.scene import Scene, box, dots, path
 
-__all__ = ["Steps", "Stretch", "accuracies", "corners", "drawn", "genuine", "pictured", "shares", "told"]
+__all__ = ["Steps", "Stretch", "accuracies", "drawn", "genuine", "pictured", "told"]
 
 
 @final
@@ -74,7 +74,7 @@ _Holds: TypeAlias = Callable[[Steps, NDArray[np.float64], NDArray[np.int64], flo
 """Whether a rule gives the label at every x, whatever a perturber of this size does."""
 
 
-def shares(stretches: Sequence[Stretch]) -> list[float]:
+def _shares(stretches: Sequence[Stretch]) -> list[float]:
     """The probability of each interval: both classes are as likely, and each is uniform on its own intervals."""
     length = {y: sum(s.high - s.low for s in stretches if s.label == y) for y in (-1, 1)}
     present = sum(value > 0 for value in length.values())
@@ -85,7 +85,7 @@ def drawn(stretches: Sequence[Stretch], key: Key, n: int) -> Draws:
     """Draw examples."""
     rows = torch.arange(n)
     x, which = (key.fold(word).uniform(rows, (), torch.float64).numpy() for word in ("x", "y"))
-    place = np.searchsorted(np.cumsum(shares(stretches))[:-1], which, side="right")
+    place = np.searchsorted(np.cumsum(_shares(stretches))[:-1], which, side="right")
     low, high = (np.array([getattr(s, end) for s in stretches])[place] for end in ("low", "high"))
     return Draws((low + x * (high - low))[:, None], np.array([s.label for s in stretches])[place])
 
@@ -127,7 +127,7 @@ def accuracies(rule: Steps, stretches: Sequence[Stretch], eps: float) -> dict[st
     return {**found, "genuine": genuine(rule, stretches, eps)}
 
 
-def corners(rule: Steps, stretches: Sequence[Stretch], eps: float) -> list[float]:
+def _corners(rule: Steps, stretches: Sequence[Stretch], eps: float) -> list[float]:
     """Where what holds may change: the ends of the intervals, and the borders moved by eps."""
     moved = {b + k * eps for b in rule.borders for k in (-1, 0, 1)}
     return sorted({end for s in stretches for end in (s.low, s.high)} | moved)
@@ -135,8 +135,8 @@ def corners(rule: Steps, stretches: Sequence[Stretch], eps: float) -> list[float
 
 def _measured(holds: _Holds, rule: Steps, stretches: Sequence[Stretch], eps: float) -> float:
     """Add the lengths of the pieces on which it holds, asked in their middle."""
-    total, cuts = 0.0, corners(rule, stretches, eps)
-    for s, share in zip(stretches, shares(stretches), strict=True):
+    total, cuts = 0.0, _corners(rule, stretches, eps)
+    for s, share in zip(stretches, _shares(stretches), strict=True):
         inner = [s.low, *(c for c in cuts if s.low < c < s.high), s.high]
         middles = np.array([(a + b) / 2 for a, b in pairwise(inner)])
         fine = holds(rule, middles, np.full(len(middles), s.label), eps)
@@ -146,8 +146,8 @@ def _measured(holds: _Holds, rule: Steps, stretches: Sequence[Stretch], eps: flo
 
 def _integrated(holds: _Holds, rule: Steps, stretches: Sequence[Stretch], eps: float) -> float:
     """The same by adaptive integration, told only where to be careful."""
-    total, cuts = 0.0, corners(rule, stretches, eps)
-    for s, share in zip(stretches, shares(stretches), strict=True):
+    total, cuts = 0.0, _corners(rule, stretches, eps)
+    for s, share in zip(stretches, _shares(stretches), strict=True):
         care = [c for c in cuts if s.low < c < s.high]
 
         def fine(x: float, label: int = s.label) -> float:

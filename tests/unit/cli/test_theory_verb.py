@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,9 @@ def test_a_problem_is_drawn_with_a_parameter_to_move(frenemy: Frenemy) -> None:
     assert said.out.rstrip().endswith("page  here/theory.html")
     page = Path("here/theory.html").read_text()
     assert page.count("<math") == 1
-    assert page.count('class="frame"') == 25
-    assert page.count('class="frame" hidden') == 24
+    pictures = re.findall('<div class="stop"[^>]*>', page)
+    assert len(pictures) == 25
+    assert sum("hidden" in one for one in pictures) == 24
     assert "<output>0.07</output>" in page
     assert "0.140000" in page  # robust risk of the Bayes rule, 2 eps
     assert "frenemy theory halves --eps 0.07 --out here" in page

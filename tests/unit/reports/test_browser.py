@@ -112,7 +112,7 @@ def test_search_and_sort_work(tmp_path: Path) -> None:
 
 
 def test_a_slider_shows_one_picture_and_one_table_at_a_time(tmp_path: Path) -> None:
-    """Moved to its right end it shows the last frames and puts the cursor there."""
+    """Moved to its right end it shows the last picture and numbers, and the needle there."""
     page = lesson([Halves()], tmp_path, "frenemy theory halves").read_text()
     moved = page.replace(
         'document.documentElement.dataset.ready = "yes";',
@@ -123,14 +123,15 @@ def test_a_slider_shows_one_picture_and_one_table_at_a_time(tmp_path: Path) -> N
         text = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
         found = dom(text, tmp_path)
         assert 'data-ready="yes"' in found
-        frames = re.findall(r'<div class="frame"[^>]*>', found)
-        assert len(frames) == 25
-        assert sum("hidden" not in frame for frame in frames) == 1
-        assert found.count('class="scroll frame"') == 25
-        assert re.search(rf'class="frame" data-value="{value}"', found)
+        for look in ("stop", "scroll stop"):
+            frames = re.findall(rf'<div class="{look}"[^>]*>', found)
+            assert len(frames) == 25
+            assert sum("hidden" not in frame for frame in frames) == 1
         assert f"<output>{value}</output>" in found
-        (at,) = re.findall(r'transform="translate\(([\d.]+)', found)
-        assert float(at) == pytest.approx(shift, abs=0.1)
+        needles = re.findall(r'<path class="needle( here)?"[^>]* d="M([\d.]+)', found)
+        assert len(needles) == 25
+        (at,) = (float(x) for here, x in needles if here)
+        assert at - float(needles[0][1]) == pytest.approx(shift, abs=0.1)
 
 
 def test_a_page_of_theory_runs_under_its_own_policy(tmp_path: Path) -> None:

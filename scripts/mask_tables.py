@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
-import panels
+from mask_panels import PAIRS, tables
+from trained import trained
 
 from frenemy.files import write_atomic
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from frenemy.training.regime import Regime
 
 RESULTS: Final = Path("docs/results/masks.json")
-PAGE: Final = Path("docs/masks.md")
 RUNS: Final = Path("runs/masks")
 ROWS, TESTED, CLEAN = 6_000, 500, 10_000
 """Training images; test images that are attacked; test images for clean accuracy alone."""
@@ -47,17 +47,6 @@ MODELS: Final = {
     "RobMask": ("robmask", NARROW, ""),
 }
 """By name: the method, the size of the perturbation, and the model whose batch norm it fine-tunes."""
-PAIRS: Final = {
-    "adversarial": ("PGD-AT, batch norm tuned plainly", "adversarial"),
-    "standard": ("standard, batch norm tuned by PGD-AT", "standard"),
-}
-"""The blocks of Table 6.2: A, at p = 0, and B, at p = 1, as the table counts."""
-REPORTED: Final = {
-    "standard": "91.97 / 0.0",
-    "standard, batch norm tuned by PGD-AT": "53.96 / 26.51",
-    "adversarial": "78.47 / 48.67",
-    "PGD-AT, batch norm tuned plainly": "86.96 / 5.83",
-}
 
 
 def main() -> None:
@@ -93,7 +82,7 @@ def measure(found: dict[str, Any], data_dir: str | None) -> None:
     some = frenemy.load("fashion-mnist", data_dir=data_dir, examples=TESTED)
     models: dict[str, nn.Module] = {}
     for name in MODELS:
-        models[name] = trained(name, train)
+        models[name] = named(name, train)
         if name not in found.get("clean", {}):
             keep(found, "clean", name, right(models[name], test))
     for name, pair in PAIRS.items():
@@ -106,20 +95,18 @@ def measure(found: dict[str, Any], data_dir: str | None) -> None:
         keep(found, "cost", "seconds", cost(train))
 
 
-def trained(name: str, train: Examples) -> nn.Module:
+def named(name: str, train: Examples) -> nn.Module:
     """Train one model, or take it from where it was kept."""
     import copy
 
     import frenemy
-    from frenemy.training.fit import fit
-    from frenemy.training.named import recipe
 
     method, eps, base = MODELS[name]
-    fitted = fit(
-        recipe(method),
-        copy.deepcopy(trained(base, train)) if base else net(),
+    fitted = trained(
+        method,
+        copy.deepcopy(named(base, train)) if base else net(),
         train,
-        key=frenemy.Key(0).fold("training"),
+        seed=0,
         threat=frenemy.Linf(number(eps)),
         regime=regime(EPOCHS, "norms" if base else "all"),
         out=RUNS / name.replace(" ", "-").replace(",", ""),
@@ -234,60 +221,6 @@ def cost(train: Examples) -> dict[str, float]:
             spent = time.process_time() - began
             least[name] = round(min(spent, least.get(name, spent)), 2)
     return least
-
-
-def tables(found: dict[str, Any]) -> None:
-    """Write the tables of the page."""
-    clean, between_ = found.get("clean", {}), found.get("between", {})
-    ends = {
-        name: next(row for row in between_[block]["rows"] if row["p"] == p)
-        for block, pair in PAIRS.items()
-        if block in between_
-        for p, name in zip((0.0, 1.0), pair, strict=True)
-    }
-    rows = [
-        [name, REPORTED[name], cell(ends[name]["clean"]), cell(ends[name]["robust"])]
-        for name in REPORTED
-        if name in ends
-    ]
-    panels.fill(
-        "tuning", panels.table(["model", "reported clean / robust", "clean %", "robust %"], rows), PAGE
-    )
-    lines = [
-        [block, f"{row['p']:g}", cell(row["clean"]), cell(row["robust"]), row["trust"]]
-        for block, one in between_.items()
-        for row in sorted(one["rows"], key=lambda row: -row["p"])
-    ]
-    lines += [
-        [
-            f"{block}, statistics of {which}",
-            "0.4",
-            cell(one[key]["clean"]),
-            cell(one[key]["robust"]),
-            one[key]["trust"],
-        ]
-        for block, one in between_.items()
-        for key, which in (("first", "A"), ("second", "B"))
-    ]
-    panels.fill("between", panels.table(["block", "p", "clean %", "robust %", "trust"], lines), PAGE)
-    names = {"standard": "BN", "AdvProp": "AdvProp", "RobMask": "RobMask"}
-    rows = [[told, cell(clean[name]["clean"])] for name, told in names.items() if name in clean]
-    panels.fill("methods", panels.table(["method", "clean %"], rows), PAGE)
-    rows = [
-        [name, f"{row['p']:g}", cell(row["clean"]), cell(row["robust"]), row["trust"]]
-        for name, one in found.get("own", {}).items()
-        for row in one["rows"]
-    ]
-    rows += [[name, "worst", "", cell(one["worst"]), ""] for name, one in found.get("own", {}).items()]
-    panels.fill("own", panels.table(["method", "mask p", "clean %", "robust %", "trust"], rows), PAGE)
-    least = found.get("cost", {}).get("seconds", {})
-    rows = [[name, f"{value:.2f}", f"{value / least['advprop']:.2f}"] for name, value in least.items()]
-    panels.fill("cost", panels.table(["method", "s an epoch", "of AdvProp"], rows), PAGE)
-
-
-def cell(one: list[float]) -> str:
-    """A number and its interval."""
-    return f"{one[0]:.1f} [{one[1]:.1f}, {one[2]:.1f}]"
 
 
 if __name__ == "__main__":

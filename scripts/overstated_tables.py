@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import panels
+from trained import place, seconds, trained
 
 from frenemy.files import write_atomic
 from frenemy.risks.estimate import Estimate
@@ -74,32 +75,20 @@ def main() -> None:
 
 def measure(name: str, seed: int, train: Examples, test: Examples) -> dict[str, Any]:
     """Train one model and judge it by each search alone, and by the standard audit for its verdict."""
-    import torch
-
     import frenemy
     from frenemy.models.build import initialise
     from frenemy.models.cifarresnets import CIFARResNet
-    from frenemy.training.fit import fit
-    from frenemy.training.named import recipe
     from frenemy.training.regime import Regime
 
-    torch.set_num_threads(1)
-    place = RUNS / f"{name}-{seed}".replace(" ", "").replace(",", "-")
+    out = RUNS / place(name, seed)
     model = CIFARResNet(depth=8, width=4, channels=1)
     initialise(model, frenemy.Key(seed).fold("weights"))
     regime = Regime(
         epochs=EPOCHS, optimiser="sgd", rate=0.1, schedule="cosine", weight_decay=5e-4, select="last"
     )
-    fitted = fit(
-        recipe(METHODS[name][0]),
-        model,
-        train,
-        key=frenemy.Key(seed).fold("training"),
-        threat=frenemy.Linf(EPS),
-        regime=regime,
-        out=place,
-    )
-    row: dict[str, Any] = {"seconds": round(sum(entry["seconds"] for entry in fitted.history), 1)}
+    threat = frenemy.Linf(EPS)
+    fitted = trained(METHODS[name][0], model, train, seed=seed, threat=threat, regime=regime, out=out)
+    row: dict[str, Any] = {"seconds": seconds(fitted)}
     row["facts"], row["alarms"] = fitted.history[-1]["facts"], list(fitted.alarms)
     for word, attacks in SEARCHES.items():
         audit = frenemy.audit(
@@ -109,7 +98,7 @@ def measure(name: str, seed: int, train: Examples, test: Examples) -> dict[str, 
             objectives=("enemy",),
             attacks=attacks,
             curve=0,
-            out=place / word.replace(" ", "-"),
+            out=out / word.replace(" ", "-"),
         )
         for label, measured in (("clean", "accuracy_clean"), (word, "accuracy_adversarial")):
             one = audit[measured]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import panels
+from trained import place, seconds, trained
 
 from frenemy.files import write_atomic
 
@@ -117,28 +118,16 @@ def main() -> None:
 
 def measure(case: Case, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Train one model and audit it on test images."""
-    import torch
-
     import frenemy
-    from frenemy.training.engine import Engine
-    from frenemy.training.fit import fit
-    from frenemy.training.named import recipe
     from frenemy.training.regime import Regime
 
-    torch.set_num_threads(1)
     train = frenemy.load("mnist", data_dir=options.data_dir, split="train")
     train = train.take(slice(0, ROWS[case.study]))
     threat, regime = frenemy.Linf(case.eps), Regime(hold_out=len(train) // 10, **case.regime)
-    place = RUNS / f"{case.study}-{case.name}-{seed}".replace(" ", "").replace(",", "-").replace("=", "")
-    fitted = fit(
-        recipe(case.recipe),
-        net(case.net, seed),
-        train,
-        key=frenemy.Key(seed).fold("training"),
-        threat=threat,
-        regime=regime,
-        out=place,
-        engine=Engine(torch.device(options.device)),
+    out = RUNS / place(case.study, case.name, seed)
+    model = net(case.net, seed)
+    fitted = trained(
+        case.recipe, model, train, seed=seed, threat=threat, regime=regime, out=out, device=options.device
     )
     test = frenemy.load("mnist", data_dir=options.data_dir, examples=TESTED)
     found = frenemy.audit(
@@ -149,7 +138,7 @@ def measure(case: Case, seed: int, options: argparse.Namespace) -> dict[str, Any
         losses=("ce", "margin"),
         attacks="pgd(steps=20), apgd(steps=30)",
         curve=0,
-        out=place / "audit",
+        out=out / "audit",
     )
     row: dict[str, Any] = {"study": case.study, "name": case.name, "seed": seed, "n": len(test)}
     for word, measure_name in MEASURES.items():
@@ -157,7 +146,7 @@ def measure(case: Case, seed: int, options: argparse.Namespace) -> dict[str, Any
         row[word] = [round(100 * value, 2) for value in (one.value, one.low, one.high)]
     row["epoch"], row["alarms"] = fitted.epoch, [alarm.partition(":")[0] for alarm in fitted.alarms]
     row["facts"] = fitted.history[-1]["facts"]
-    row["seconds"] = round(sum(entry["seconds"] for entry in fitted.history), 1)
+    row["seconds"] = seconds(fitted)
     print(row, flush=True)
     return row
 

@@ -114,8 +114,8 @@ def table(found: dict[str, Any]) -> str:
         rows = [row for key, row in found.items() if f", {name}, seed" in key]
         if rows:
             cells = [_cell([row[word] for row in rows]) for word in MEASURES]
-            lines.append([name, str(len(rows)), reported, *cells, f"{mean(r['seconds'] for r in rows):.0f}"])
-    head = ["method", "seeds", "002: natural / norm 4", *(f"{word} %" for word in MEASURES), "training s"]
+            lines.append([name, str(len(rows)), reported, *cells])
+    head = ["method", "seeds", "002: natural / norm 4", *(f"{word} %" for word in MEASURES)]
     return panels.table(head, lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, final
@@ -22,7 +23,18 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainOptions", "run"]
 
-_UNNAMED: Final = ("out", "quiet", "data", "data_dir", "model", "weights", "device", "devices", "nodes")
+_UNNAMED: Final = (
+    "out",
+    "quiet",
+    "data",
+    "data_dir",
+    "model",
+    "weights",
+    "device",
+    "devices",
+    "nodes",
+    "log",
+)
 """Options that do not stand in the name of a run directory, or stand in its front."""
 _MODELS: Final = {"digits": "convnet", "mnist": "lenet", "fashion-mnist": "lenet", "fashion_mnist": "lenet"}
 
@@ -44,6 +56,7 @@ class TrainOptions(Source, Open):  # type: ignore[misc]
         devices: processes on this machine, one a device; torchrun may start them instead.
         nodes: machines.
         precision: bfloat16 computes losses under autocast.
+        log: tensorboard writes each epoch for TensorBoard too, into tensorboard/ of the run directory.
     """
 
     split: Literal["test", "train"] = "train"
@@ -56,6 +69,7 @@ class TrainOptions(Source, Open):  # type: ignore[misc]
     devices: int = at_least(1, 1)
     nodes: int = at_least(1, 1)
     precision: Literal["float32", "bfloat16"] = "float32"
+    log: Literal["tensorboard"] | None = None
 
 
 _EPILOG: Final = """\
@@ -90,6 +104,7 @@ def run(argv: list[str]) -> int:
     from frenemy.threats.spec import parse
     from frenemy.training.engine import engine
     from frenemy.training.fit import fit
+    from frenemy.training.log import tensorboard
 
     preset = _preset(call, options)
     recipe = made(call, preset)
@@ -105,7 +120,8 @@ def run(argv: list[str]) -> int:
     spec = kind if whole else f"{kind}@{options.seed}"
     model = _module(build(spec, examples=examples)[0].model, spec)
     out, bar = _place(argv[0], options, kind), Bar(quiet=options.quiet or where.rank > 0)
-    with bar.task(argv[0]) as told:
+    written = tensorboard(out / options.log) if options.log and where.rank == 0 else nullcontext()
+    with written as logged, bar.task(argv[0]) as told:
         fitted = fit(
             recipe,
             model,
@@ -116,6 +132,7 @@ def run(argv: list[str]) -> int:
             out=out,
             engine=where,
             told=told,
+            logged=logged,
         )
     if where.rank == 0:
         weights = out / "model.safetensors"

@@ -23,6 +23,7 @@ from frenemy.threats.linf import Linf
 from frenemy.threats.threat import Threat, radii
 from frenemy.training.checkpoint import read
 from frenemy.training.engine import Engine
+from frenemy.training.log import Logged
 from frenemy.training.recipe import Recipe, prepared
 from frenemy.training.regime import Regime
 from frenemy.training.run import Run
@@ -63,6 +64,7 @@ def fit(
     out: Path | None = None,
     engine: Engine | None = None,
     told: Callable[[str, float], None] | None = None,
+    logged: Logged | None = None,
     save_every: float = 60.0,
 ) -> Fitted:
     r"""Minimise what a recipe sums, on the points that it looks at; train `model` in place.
@@ -81,6 +83,8 @@ def fit(
             one CPU. None keeps nothing.
         engine: where it runs; by default where the model stands, in this process alone.
         told: told of the progress, as `(what, share of all)`.
+        logged: told of the entry of each epoch as it ends, in the first process; where a run goes on, of those before
+            it first.
         save_every: seconds between checkpoints within an epoch (with several processes: none); each epoch ends in one.
 
     Returns:
@@ -122,7 +126,10 @@ def fit(
         run = Run(recipe, model, examples, threat, regime, key, where, file, save_every)
         if file is not None and (kept := read(file)) is not None:
             run.resume(*kept)
-        run.train(told or (lambda what, share: None))
+        logged = logged if logged is not None and where.rank == 0 else lambda entry: None
+        for entry in run.history:
+            logged(entry)
+        run.train(told or (lambda what, share: None), logged)
     held = run.held.y.bincount(minlength=1) if len(run.held) else torch.ones(1)
     said = alarms(run.history, float(held.max()) / max(float(held.sum()), 1.0))
     model.load_state_dict(run.chosen())

@@ -19,6 +19,7 @@ from frenemy.threats.threat import Threat
 from frenemy.training.average import Average
 from frenemy.training.checkpoint import part, write
 from frenemy.training.engine import Engine
+from frenemy.training.log import Logged
 from frenemy.training.memory import Memory
 from frenemy.training.optimiser import load_optimiser, optimiser, optimiser_state
 from frenemy.training.pose import Pose
@@ -75,7 +76,7 @@ class Run:
         """The weights of the chosen epoch."""
         return self._best
 
-    def train(self, told: Callable[[str, float], None]) -> None:
+    def train(self, told: Callable[[str, float], None], logged: Logged = lambda entry: None) -> None:
         """Train from where the run stands to its end."""
         epochs = self._regime.epochs
         while len(self.history) < epochs and not self._done:
@@ -83,6 +84,7 @@ class Run:
             self._judge()
             self._save()
             entry = self.history[-1]
+            logged(entry)
             robust = "" if entry["robust"] is None else f", robust {entry['robust']:.1%}"
             told(f"epoch {len(self.history)}{robust}", len(self.history) / epochs)
 

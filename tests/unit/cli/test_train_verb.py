@@ -40,6 +40,17 @@ def test_a_trained_model_is_read_by_an_audit(frenemy: Frenemy, words: list[str],
     assert "beta was 2.0 and is 3.0" in changed.err
 
 
+def test_the_log_for_tensorboard_stands_in_the_run(
+    frenemy: Frenemy, words: list[str], tmp_path: Path
+) -> None:
+    assert frenemy("train", "standard", *words, "--log", "tensorboard").code == 0
+    (file,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert file.name.startswith("events.out.tfevents.")
+    assert (
+        "did you mean 'tensorboard'?" in frenemy("train", "standard", *words, "--log", "tensorbord").refusal
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

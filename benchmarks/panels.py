@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any, Final
 
 from peers import PEERS
@@ -32,6 +33,14 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     """Write a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def over_seeds(found: list[list[float]], unit: float = 0.01) -> str:
+    """Mean and deviation of `[value, low, high, ...]`s in per cent, and the outermost ends of their intervals."""
+    values = [value / unit for value, *_ in found]
+    low, high = min(one[1] for one in found) / unit, max(one[2] for one in found) / unit
+    spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{mean(values):.1f}{spread} [{low:.1f}, {high:.1f}]"
 
 
 def speed(cases: dict[str, Any]) -> str:

@@ -13,7 +13,6 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
@@ -113,17 +112,10 @@ def table(found: dict[str, Any]) -> str:
     for name, (_, reported) in METHODS.items():
         rows = [row for key, row in found.items() if f", {name}, seed" in key]
         if rows:
-            cells = [_cell([row[word] for row in rows]) for word in MEASURES]
+            cells = [panels.over_seeds([row[word] for row in rows]) for word in MEASURES]
             lines.append([name, str(len(rows)), reported, *cells])
     head = ["method", "seeds", "002: natural / norm 4", *(f"{word} %" for word in MEASURES)]
     return panels.table(head, lines)
-
-
-def _cell(found: list[list[float]]) -> str:
-    values = [100 * value for value, *_ in found]
-    ends = f"[{100 * min(low for _, low, *_ in found):.1f}, {100 * max(high for _, _, high, _ in found):.1f}]"
-    spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{mean(values):.1f}{spread} {ends}"
 
 
 if __name__ == "__main__":

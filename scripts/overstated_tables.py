@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
@@ -20,7 +21,6 @@ import panels
 from trained import place, seconds, trained
 
 from frenemy.files import write_atomic
-from frenemy.risks.estimate import Estimate
 
 if TYPE_CHECKING:
     from frenemy.data.examples import Examples
@@ -108,17 +108,16 @@ def measure(name: str, seed: int, train: Examples, test: Examples) -> dict[str, 
 
 
 def table(found: dict[str, Any]) -> str:
-    """One line a method and seed."""
-    head = ["method", "seed", "004: clean / PGD / C&W", "clean %", *(f"{word} %" for word in SEARCHES), "gap"]
-    rows = []
-    for key, row in found.items():
-        name, _, seed = key.rpartition(", seed ")
-        cells = [str(Estimate(*row[word])) for word in ("clean", *SEARCHES)]
-        gap = 100 * (row["PGD on cross-entropy"][0] - row["AutoAttack"][0])
-        rows.append([name, seed, METHODS[name][1], *cells, f"{gap:.1f}"])
-    return panels.table(
-        [*head, "training s"], [[*r, f"{found[k]['seconds']:.0f}"] for r, k in zip(rows, found, strict=True)]
-    )
+    """One line a method."""
+    words, lines = ("clean", *SEARCHES), []
+    for name, (_, reported) in METHODS.items():
+        rows = [row for key, row in found.items() if key.rpartition(", seed ")[0] == name]
+        if rows:
+            gaps = [100 * (row["PGD on cross-entropy"][0] - row["AutoAttack"][0]) for row in rows]
+            cells = [panels.over_seeds([row[word] for row in rows]) for word in words]
+            lines.append([name, str(len(rows)), reported, *cells, f"{mean(gaps):.1f}"])
+    head = ["method", "seeds", "004: clean / PGD / C&W", *(f"{word} %" for word in words), "gap"]
+    return panels.table(head, lines)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import TYPE_CHECKING, Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
@@ -174,21 +174,17 @@ def table(rows: list[dict[str, Any]], study: str) -> str:
         own = [row for row in rows if row["name"] == case.name]
         if not own:
             continue
-        cells = [case.name, str(len(own)), *(_cell([row[word] for row in own]) for word in MEASURES)]
+        cells = [
+            case.name,
+            str(len(own)),
+            *(panels.over_seeds([row[word] for row in own], 1) for word in MEASURES),
+        ]
         told = sorted({alarm for row in own for alarm in row["alarms"]})
         cells += [", ".join(told), f"{mean(row['seconds'] for row in own):.0f}"]
         if reported:
             cells.insert(2, case.reported)
         lines.append(cells)
     return panels.table(head, lines)
-
-
-def _cell(found: list[list[float]]) -> str:
-    values = [value for value, _, _ in found]
-    if len(values) == 1:
-        return f"{values[0]:.1f} [{found[0][1]:.1f}, {found[0][2]:.1f}]"
-    low, high = min(low for _, low, _ in found), max(high for _, _, high in found)
-    return f"{mean(values):.1f} ± {stdev(values):.1f} [{low:.1f}, {high:.1f}]"
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import gc
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from memory import peak
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -177,22 +176,7 @@ def _art(here: Case) -> float:
     return _left(here, torch.from_numpy(attack.generate(here.batch.x.numpy(), here.batch.y.numpy())))
 
 
-def peak(here: Case, name: str) -> float:
-    """Peak memory of one call above what the process held before it, in MB (Linux: VmHWM).
-
-    A call on a few rows comes first, and free heap is returned, so that only the call itself is seen.
-    """
+def peak_of(here: Case, name: str) -> float:
+    """Peak memory of one call, in MB."""
     small = dataclasses.replace(here, batch=here.batch.rows(slice(0, 8)), steps=1)
-    contenders(small, [name])[name]()
-    run = contenders(here, [name])[name]
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
-    run()
-    return round((_status("VmHWM") - before) / 1024, 1)
-
-
-def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+    return peak(contenders(here, [name])[name], contenders(small, [name])[name])

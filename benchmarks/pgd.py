@@ -15,8 +15,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +25,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import torch
-from contenders import MODELS, Case, case, contenders, peak
+from contenders import MODELS, Case, case, contenders, peak_of
+from memory import alone
 from tables import markdown
 
 RESULTS: Final = Path("docs/results/speed.json")
@@ -70,7 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.peak:
-        print(peak(case(options.peak[0]), options.peak[1]))
+        print(peak_of(case(options.peak[0]), options.peak[1]))
         return
     found = []
     for name, (_, rows, steps) in MODELS.items():
@@ -82,7 +81,7 @@ def main() -> None:
             result = measure(here, rounds)
             if here.memory and not options.no_memory:
                 result["peak_mb"] = {
-                    which: _peak(name, which) for which in ("floor", "frenemy", "frenemy fast")
+                    which: alone("--peak", name, which) for which in ("floor", "frenemy", "frenemy fast")
                 }
             found.append(result)
             print(markdown([result]), flush=True)
@@ -96,14 +95,6 @@ def main() -> None:
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
         RESULTS.write_text(json.dumps(record, indent=1) + "\n")
         Path("docs/speed.md").write_text(markdown(found, heading=True))
-
-
-def _peak(name: str, which: str) -> float:
-    """Median of two peaks, each measured in a fresh process."""
-    command = [sys.executable, __file__, "--peak", name, which]
-    return median(
-        float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(3)
-    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Cost of training by each recipe over standard training of the same net, in CPU time, side by side in one process.
 
     python benchmarks/training.py [--net lenet] [--rows 512] [--rounds 3] [--skip bfloat16] [--out FILE.json]
+    python benchmarks/training.py --table      # only the table in docs/training.md
 
 Every round trains each contender on the same rows, one after the other; a ratio is that of the medians. `naive` is the
 loop that most code has: the attack backpropagates into the weights too. `floor` freezes them, and does nothing else.
+Peak memory is that of a training, above what the process held before it, each in a fresh process.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import panels
 import torch
+from memory import alone, peak
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -37,7 +41,9 @@ from frenemy.training.sprout import SPROUT
 from frenemy.training.standard import Standard
 from frenemy.training.trades import TRADES
 
+PAGE = Path("docs/training.md")
 EPS, BATCH = 0.3, 128
+RESULTS = Path("docs/results/training_speed.json")
 ASKED = {
     "PGD-10": (8.5, "standard"),
     "PGD-10, bfloat16": (4.5, "standard"),
@@ -117,8 +123,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--skip", default="", help="contenders whose names hold this word are left out")
-    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--peak", metavar="CONTENDER", help="print one peak memory in MB, and stop")
+    parser.add_argument("--table", action="store_true", help="only rebuild the table")
     options = parser.parse_args()
+    if options.table:
+        panels.fill("cost", table(json.loads(RESULTS.read_text())["lenet"]["found"]), PAGE)
+        return
     torch.set_num_threads(options.threads)
     index = torch.arange(options.rows)
     data = Examples("noise", Key(0).uniform(index, (1, 28, 28)), index % 10, tuple("0123456789"))
@@ -127,8 +138,12 @@ def main() -> None:
     def fresh() -> nn.Module:
         return initialise(made(), Key(0))
 
+    every = contenders(fresh, data)
+    if options.peak:
+        print(peak(every[options.peak], contenders(fresh, data.take(slice(0, 16)))[options.peak]))
+        return
     skip = options.skip or "no such word"
-    every = {name: run for name, run in contenders(fresh, data).items() if skip not in name}
+    every = {name: run for name, run in every.items() if skip not in name}
     every["standard"]()
     seconds: dict[str, list[float]] = {name: [] for name in every}
     for _ in range(options.rounds):
@@ -147,15 +162,26 @@ def main() -> None:
         asked += f"   004: {REPORTED[name]} x" if name in REPORTED else ""
         print(f"{name:22} {1000 * value / options.rows:8.2f} ms a row {ratio:6.2f} x standard{asked}")
         found[name] = {"ms_a_row": round(1000 * value / options.rows, 3), "ratio": round(ratio, 2)}
-    if options.out:
-        kept = json.loads(options.out.read_text()) if options.out.exists() else {}
-        kept[options.net] = {
-            "rows": options.rows,
-            "rounds": options.rounds,
-            "seconds": seconds,
-            "found": found,
-        }
-        options.out.write_text(json.dumps(kept, indent=1) + "\n")
+    same = ("--net", options.net, "--rows", str(options.rows), "--threads", str(options.threads))
+    for name in found:
+        found[name]["peak_mb"] = alone("--peak", name, *same)
+        print(f"{name:22} {found[name]['peak_mb']:8.1f} MB at its peak")
+    kept = json.loads(options.out.read_text()) if options.out.exists() else {}
+    kept[options.net] = {"rows": options.rows, "rounds": options.rounds, "seconds": seconds, "found": found}
+    options.out.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def table(found: dict[str, dict[str, float]]) -> str:
+    """One line a contender: its cost over standard training, what was asked, and what 004 has."""
+    rows = []
+    for name, one in found.items():
+        limit, base = ASKED.get(name, (0.0, ""))
+        over = "" if base in ("", "standard") else f", {one['ratio'] / found[base]['ratio']:.2f} of {base}"
+        asked = f"{limit:g}x{'' if base == 'standard' else f' of {base}'}" if base else ""
+        memory = f"{one['peak_mb']:.0f} MB, {one['peak_mb'] / found['standard']['peak_mb']:.2f}x"
+        reported = f"{REPORTED[name]:.1f}x" if name in REPORTED else ""
+        rows.append([name, f"{one['ratio']:.2f}x{over}", asked, memory, reported])
+    return panels.table(["", "CPU over standard", "asked", "peak memory", "004, Table 5.5 (VGG-16)"], rows)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class Alternating:
     slide: ClassVar[Slide] = Slide("eps", 0.0, 3.0)
 
     def __post_init__(self) -> None:
-        inside("eps", self.eps, 0, 3, "beyond 3 the source leaves the answers open", closed=True)
+        inside("eps", self.eps, 0, 3, "beyond 3 the source leaves the answers open", ends="[]")
 
     def draw(self, n: int, seed: int) -> Draws:
         """Draw examples."""

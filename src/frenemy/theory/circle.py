@@ -63,7 +63,7 @@ class Circle:
 
     def __post_init__(self) -> None:
         inside("b", self.b, 0, 1, "0.5 is the threshold of Figure 9")
-        inside("eps", self.eps, 0, 1e6, "0.1 is usual", closed=True)
+        inside("eps", self.eps, 0, 1e6, "0.1 is usual", ends="[]")
 
     def draw(self, n: int, seed: int) -> Draws:
         """Draw examples."""

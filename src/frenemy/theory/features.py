@@ -18,9 +18,9 @@ def checked(p: float, d: int, eta: float, eps: float) -> None:
     Raises:
         UsageError: p is not in [1/2, 1), d below 1, eta not above 0, or eps not in [0, 1).
     """
-    inside("p", p, 0.5, 1 - 1e-12, "0.95 is usual", closed=True)
+    inside("p", p, 0.5, 1, "0.95 is usual", ends="[)")
     inside("eta", eta, 0, 1e6, "3 / sqrt(d) is usual")
-    inside("eps", eps, 0, 1 - 1e-12, "from 1 on the enemy flips the first feature too", closed=True)
+    inside("eps", eps, 0, 1, "from 1 on the enemy flips the first feature too", ends="[)")
     if d < 1:
         raise UsageError(f"expected at least one weak feature, got d={d}; 100 is usual")
 

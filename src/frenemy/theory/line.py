@@ -74,7 +74,7 @@ class Line:
     def __post_init__(self) -> None:
         if self.rule not in _RULES:
             raise UsageError(f"unknown rule '{self.rule}'{nearest(self.rule, _RULES)}")
-        inside("eps", self.eps, 0, 1e6, "0.5 is usual", closed=True)
+        inside("eps", self.eps, 0, 1e6, "0.5 is usual", ends="[]")
 
     def draw(self, n: int, seed: int) -> Draws:
         """Draw examples."""

@@ -101,16 +101,17 @@ def counted(flags: NDArray[np.bool_]) -> tuple[float, int]:
     return (float(flags.mean()), len(flags)) if len(flags) else (math.nan, 0)
 
 
-def inside(name: str, value: float, low: float, high: float, fix: str, *, closed: bool = False) -> None:
+def inside(name: str, value: float, low: float, high: float, fix: str, *, ends: str = "()") -> None:
     """Refuse a parameter that is no finite number between two ends.
 
     Args:
-        closed: whether the ends themselves are allowed.
+        ends: a square bracket where the end itself is allowed.
 
     Raises:
         UsageError: it is not.
     """
-    within = low <= value <= high if closed else low < value < high
-    if not (math.isfinite(value) and within):
-        ends = f"[{low:g}, {high:g}]" if closed else f"({low:g}, {high:g})"
-        raise UsageError(f"expected {name} in {ends}, got {value:g}; {fix}")
+    above = low <= value if ends[0] == "[" else low < value
+    below = value <= high if ends[1] == "]" else value < high
+    if not (math.isfinite(value) and above and below):
+        between = f"{ends[0]}{low:g}, {high:g}{ends[1]}"
+        raise UsageError(f"expected {name} in {between}, got {value:g}; {fix}")

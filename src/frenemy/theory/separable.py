@@ -64,9 +64,9 @@ class Separable:
     slide: ClassVar[Slide] = Slide("eps", 0.0, 5.0)
 
     def __post_init__(self) -> None:
-        inside("alpha", self.alpha, -90, 90, "0 is the upright line", closed=True)
-        inside("b", self.b, -10, 10, "0 is the middle", closed=True)
-        inside("eps", self.eps, 0, 1e6, "1 and 4 are those of Figure 4.1", closed=True)
+        inside("alpha", self.alpha, -90, 90, "0 is the upright line", ends="[]")
+        inside("b", self.b, -10, 10, "0 is the middle", ends="[]")
+        inside("eps", self.eps, 0, 1e6, "1 and 4 are those of Figure 4.1", ends="[]")
 
     def draw(self, n: int, seed: int) -> Draws:
         """Draw examples."""

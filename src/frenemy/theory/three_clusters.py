@@ -73,7 +73,7 @@ class ThreeClusters:
         inside("p", self.p, 0, 1, "0.95 is usual")
         inside("sigma", self.sigma, 0, 1e6, "0.2 is usual")
         inside("m", self.m, 0, 1e6, "7 is usual")
-        inside("gamma", self.gamma, 0, 1e6, "8 is usual", closed=True)
+        inside("gamma", self.gamma, 0, 1e6, "8 is usual", ends="[]")
 
     @property
     def clusters(self) -> tuple[tuple[float, tuple[float, float], int], ...]:

@@ -76,7 +76,7 @@ class Tsipras:
 
     def __post_init__(self) -> None:
         checked(self.p, self.d, self.eta, self.eps)
-        inside("weight", self.weight, 0, 1e9, "0 is the averaging classifier", closed=True)
+        inside("weight", self.weight, 0, 1e9, "0 is the averaging classifier", ends="[]")
 
     def accuracy(self, weight: float, eps: float) -> float:
         """Probability that the classifier with this weight on the first feature is right under an enemy of this eps."""

@@ -44,6 +44,7 @@ def test_as_json(frenemy: Frenemy) -> None:
         (["halves", "--p", "one"], "expected --p to be a finite number, got 'one'"),
         (["halves", "--p", "1/0"], "expected --p to be a finite number"),
         (["halves", "--p", "2"], "expected p in (0.5, 1), got 2"),
+        (["tsipras", "--p", "1"], "expected p in [0.5, 1), got 1"),
         (["tsipras", "--d", "1.5"], "expected --d to be a whole number"),
         (["line", "--rule", "f9"], "unknown rule 'f9'"),
         (["circle", "--n", "0"], "expected --n from 1"),

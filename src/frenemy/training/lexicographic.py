@@ -15,6 +15,8 @@ from frenemy.training.step import Step
 __all__ = ["Lexicographic", "combined"]
 
 _PLACES: Final = ("gradient", "step")
+_BLOCK: Final = 1 << 18
+"""Columns whose products are taken at once, in float64."""
 
 
 @final
@@ -37,8 +39,7 @@ class Lexicographic:
     Raises:
         UsageError: `project` is unknown, or there is no room for a gradient of each term.
 
-    Cost: a backward for each term on one forward, and the gradients of all terms in memory: T p numbers,
-        and those once more in float64 while their products are taken.
+    Cost: a backward for each term on one forward, and the gradients of all terms in memory: T p numbers.
 
     References:
         002, Sections 4.2 and 4.3.
@@ -71,8 +72,9 @@ class Lexicographic:
 
 def combined(weights: Tensor, gradients: Tensor) -> Tensor:
     """The weighted sum of the projected gradients, `(p,)`, from `(T,)` weights and `(T, p)` gradients."""
-    doubled = gradients.double()
-    share = torch.from_numpy(multipliers((doubled @ doubled.T).cpu().numpy())).to(
+    parts = (part.double() for part in gradients.split(_BLOCK, dim=1))
+    gram = torch.stack([part @ part.T for part in parts]).sum(0)
+    share = torch.from_numpy(multipliers(gram.cpu().numpy())).to(
         weights.device, torch.float64
     )
     taken = weights.double() + weights.double() @ share

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 RESULTS: Final = Path("docs/results/training.json")
 PAGE: Final = Path("docs/training.md")
+FIGURE: Final = Path("docs/img/hypocrisy.png")
 RUNS: Final = Path("runs/training")
 MEASURES: Final = {"R_nat": "risk_natural", "R_hyp": "risk_hypocritical", "R_adv": "risk_adversarial"}
 
@@ -114,6 +115,7 @@ def main() -> None:
                     write_atomic(RESULTS, (json.dumps(rows, indent=1) + "\n").encode())
     for study in ROWS:
         panels.fill(study, table([row for row in rows if row["study"] == study], study), PAGE)
+    draw([row for row in rows if row["study"] == "hypocrisy"])
 
 
 def measure(case: Case, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -185,6 +187,34 @@ def table(rows: list[dict[str, Any]], study: str) -> str:
             cells.insert(2, case.reported)
         lines.append(cells)
     return panels.table(head, lines)
+
+
+def draw(rows: list[dict[str, Any]]) -> None:
+    """Draw natural against hypocritical risk: every seed, and hollow what 000 reports."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(5.5, 3.5), layout="constrained")
+    for family, colour in (
+        ("Standard", "#6e7781"),
+        ("PGD-AT", "#1f2328"),
+        ("TRADES", "#b3400f"),
+        ("THRM", "#0b5cad"),
+    ):
+        cases = [case for case in CASES if case.study == "hypocrisy" and case.name.startswith(family)]
+        names = [case.name for case in cases]
+        own = [row for row in rows if row["name"] in names]
+        axis.plot([r["R_nat"][0] for r in own], [r["R_hyp"][0] for r in own], "o", color=colour, label=family)
+        told = [[float(word) for word in case.reported.split(" / ")[:2]] for case in cases]
+        axis.plot(*zip(*told, strict=True), "o--", color=colour, markerfacecolor="white", linewidth=0.8)
+    axis.set_xscale("log")
+    axis.set_xlabel("natural risk, %")
+    axis.set_ylabel("hypocritical risk, %")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False)
+    figure.savefig(FIGURE, dpi=110)
 
 
 if __name__ == "__main__":

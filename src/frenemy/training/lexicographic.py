@@ -72,7 +72,7 @@ class Lexicographic:
 
 def combined(weights: Tensor, gradients: Tensor) -> Tensor:
     """The weighted sum of the projected gradients, `(p,)`, from `(T,)` weights and `(T, p)` gradients."""
-    parts = (part.double() for part in gradients.split(_BLOCK, dim=1))
+    parts = (part.double() for part in torch.split(gradients, _BLOCK, dim=1))
     gram = torch.stack([part @ part.T for part in parts]).sum(0)
     share = torch.from_numpy(multipliers(gram.cpu().numpy())).to(weights.device, torch.float64)
     taken = weights.double() + weights.double() @ share

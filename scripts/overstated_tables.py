@@ -35,6 +35,7 @@ METHODS: Final = {
     "PGD-AT": ("pgdat(steps=7,step_size=0.25)", "80.3 / 36.4 / 37.9"),
     "TRADES, 6": ("trades(beta=6,steps=7,step_size=0.25)", "84.9 / 38.8 / 39.5"),
     "IAAT": ("iaat(steps=7,warm_up=2)", ""),
+    "HAT": ("hat(steps=7,step_size=0.25)", ""),
     "CAT": ("cat(steps=7)", "85.4 / 75.5 / 51.8"),
     "CAT, labels alone": ("cat(steps=7,adapt_eps=false,margin=0)", ""),
     "CAT, eps alone": ("cat(steps=7,adapt_labels=false,margin=0)", ""),

@@ -67,8 +67,7 @@ def main() -> None:
                         print(key, found[key], flush=True)
                         write_atomic(RESULTS, (json.dumps(found, indent=1) + "\n").encode())
     for threat in THREATS:
-        own = {key: row for key, row in found.items() if key.startswith(f"{threat}, ")}
-        panels.fill(f"mnist {threat}", table(own), PAGE)
+        panels.fill(f"mnist {threat}", table(found, threat), PAGE)
 
 
 def measure(threat: str, name: str, seed: int, train: Examples, test: Examples) -> dict[str, Any]:
@@ -106,16 +105,16 @@ def measure(threat: str, name: str, seed: int, train: Examples, test: Examples) 
     return row
 
 
-def table(found: dict[str, Any]) -> str:
-    """One line a method: mean and deviation over the seeds, and the least and the highest end of their intervals."""
+def table(found: dict[str, Any], threat: str) -> str:
+    """One line a method: mean and deviation over the seeds, and the outermost ends of their intervals."""
+    beside = threat == THREATS[0]
     lines = []
     for name, (_, reported) in METHODS.items():
-        rows = [row for key, row in found.items() if f", {name}, seed" in key]
-        if rows:
+        if rows := [row for key, row in found.items() if key.startswith(f"{threat}, {name}, seed")]:
             cells = [panels.over_seeds([row[word] for row in rows]) for word in MEASURES]
-            lines.append([name, str(len(rows)), reported, *cells])
-    head = ["method", "seeds", "002: natural / norm 4", *(f"{word} %" for word in MEASURES)]
-    return panels.table(head, lines)
+            lines.append([name, str(len(rows)), *([reported] if beside else []), *cells])
+    head = ["method", "seeds", *(["002: natural / norm 4"] if beside else [])]
+    return panels.table([*head, *(f"{word} %" for word in MEASURES)], lines)
 
 
 if __name__ == "__main__":

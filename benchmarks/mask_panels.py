@@ -90,4 +90,4 @@ def cost(least: dict[str, float]) -> str:
 
 def cell(one: list[float]) -> str:
     """A number and its interval."""
-    return f"{one[0]:.1f} [{one[1]:.1f}, {one[2]:.1f}]"
+    return panels.over_seeds([one], 1)

@@ -35,6 +35,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def of_seeds(found: dict[str, Any], name: str) -> list[Any]:
+    """The rows that stand under `NAME, seed 0`, `NAME, seed 1` and so on."""
+    return [row for key, row in found.items() if key.rpartition(", seed ")[0] == name]
+
+
 def over_seeds(found: list[list[float]], unit: float = 0.01) -> str:
     """Mean and deviation of `[value, low, high, ...]`s in per cent, and the outermost ends of their intervals."""
     values = [value / unit for value, *_ in found]

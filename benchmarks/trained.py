@@ -1,14 +1,16 @@
-"""Train one model of a table, and judge it by one search."""
+"""Train one model of a table, and judge it by each of some searches alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
 
     from frenemy.data.examples import Examples
+    from frenemy.risks.estimate import Estimate
     from frenemy.threats.threat import Threat
     from frenemy.training.fit import Fitted
     from frenemy.training.regime import Regime
@@ -44,6 +46,33 @@ def trained(
         out=out,
         engine=Engine(torch.device(device)),
     )
+
+
+def judged(
+    model: nn.Module, test: Examples, searches: Mapping[str, str], *, threat: str, out: Path
+) -> dict[str, Any]:
+    """Accuracies as `numbers`: `clean`, and under each search by its name; and `trust`, the verdict on the last."""
+    import frenemy
+
+    row: dict[str, Any] = {}
+    for word, attacks in searches.items():
+        audit = frenemy.audit(
+            model,
+            test,
+            threat=threat,
+            objectives=("enemy",),
+            attacks=attacks,
+            curve=0,
+            out=out / word.replace(" ", "-"),
+        )
+        row |= {"clean": numbers(audit["accuracy_clean"]), word: numbers(audit["accuracy_adversarial"])}
+        row["trust"] = audit.trust
+    return row
+
+
+def numbers(one: Estimate) -> list[float]:
+    """Value, ends and count of an estimate."""
+    return [one.value, one.low, one.high, one.n]
 
 
 def seconds(fitted: Fitted) -> float:

@@ -41,9 +41,8 @@ from frenemy.training.sprout import SPROUT
 from frenemy.training.standard import Standard
 from frenemy.training.trades import TRADES
 
-PAGE = Path("docs/training.md")
+RESULTS, PAGE = Path("docs/results/training_speed.json"), Path("docs/training.md")
 EPS, BATCH = 0.3, 128
-RESULTS = Path("docs/results/training_speed.json")
 ASKED = {
     "PGD-10": (8.5, "standard"),
     "PGD-10, bfloat16": (4.5, "standard"),

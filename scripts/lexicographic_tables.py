@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import panels
-from trained import place, seconds, trained
+from trained import judged, place, seconds, trained
 
 from frenemy.files import write_atomic
 
@@ -39,7 +39,7 @@ METHODS: Final = {
 }
 """By name: the method, and natural and adversarial accuracy of 002 (L2 norm 4.0; its table for Linf 0.3 is lost)."""
 THREATS: Final = ("l2:4", "linf:0.3")
-MEASURES: Final = ("natural", "PGD on cross-entropy", "strongest")
+SEARCHES: Final = {"PGD on cross-entropy": "pgd(steps=40,loss=ce)", "AutoAttack": "autoattack"}
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def measure(threat: str, name: str, seed: int, train: Examples, test: Examples) -> dict[str, Any]:
-    """Train one model in full batches, and judge it by cross-entropy PGD and by the strongest search."""
+    """Train one model in full batches, and judge it by each search alone."""
     import frenemy
     from frenemy.models.build import initialise
     from frenemy.models.smallcnn import CapacityCNN
@@ -88,33 +88,19 @@ def measure(threat: str, name: str, seed: int, train: Examples, test: Examples) 
         regime=Regime(epochs=ITERATIONS, batch_size=ROWS, rate=1e-3, select="last"),
         out=out,
     )
-    row: dict[str, Any] = {"seconds": seconds(fitted), "alarms": list(fitted.alarms)}
-    for word, attacks in (("PGD on cross-entropy", "pgd(steps=40,loss=ce)"), ("strongest", "autoattack")):
-        audit = frenemy.audit(
-            fitted.model,
-            test,
-            threat=threat,
-            objectives=("enemy",),
-            attacks=attacks,
-            curve=0,
-            out=out / word.replace(" ", "-"),
-        )
-        for label, measured in (("natural", "accuracy_clean"), (word, "accuracy_adversarial")):
-            one = audit[measured]
-            row[label] = [one.value, one.low, one.high, one.n]
-    return row
+    found = judged(fitted.model, test, SEARCHES, threat=threat, out=out)
+    return {"seconds": seconds(fitted), "alarms": list(fitted.alarms), **found}
 
 
 def table(found: dict[str, Any], threat: str) -> str:
     """One line a method: mean and deviation over the seeds, and the outermost ends of their intervals."""
-    beside = threat == THREATS[0]
-    lines = []
+    beside, words, lines = threat == THREATS[0], ("clean", *SEARCHES), []
     for name, (_, reported) in METHODS.items():
-        if rows := [row for key, row in found.items() if key.startswith(f"{threat}, {name}, seed")]:
-            cells = [panels.over_seeds([row[word] for row in rows]) for word in MEASURES]
+        if rows := panels.of_seeds(found, f"{threat}, {name}"):
+            cells = [panels.over_seeds([row[word] for row in rows]) for word in words]
             lines.append([name, str(len(rows)), *([reported] if beside else []), *cells])
     head = ["method", "seeds", *(["002: natural / norm 4"] if beside else [])]
-    return panels.table([*head, *(f"{word} %" for word in MEASURES)], lines)
+    return panels.table([*head, *(f"{word} %" for word in words)], lines)
 
 
 if __name__ == "__main__":

@@ -72,11 +72,8 @@ def keep(found: dict[str, Any], place: str, name: str, value: Any) -> None:
 
 def measure(found: dict[str, Any], data_dir: str | None) -> None:
     """Train every model, judge it clean, sweep the masks, and take the time of an epoch."""
-    import torch
-
     import frenemy
 
-    torch.set_num_threads(1)
     train = frenemy.load("fashion-mnist", data_dir=data_dir, split="train").take(slice(0, ROWS))
     test = frenemy.load("fashion-mnist", data_dir=data_dir, examples=CLEAN)
     some = frenemy.load("fashion-mnist", data_dir=data_dir, examples=TESTED)

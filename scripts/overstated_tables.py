@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import panels
-from trained import place, seconds, trained
+from trained import judged, place, seconds, trained
 
 from frenemy.files import write_atomic
 
@@ -89,31 +89,16 @@ def measure(name: str, seed: int, train: Examples, test: Examples) -> dict[str, 
     )
     threat = frenemy.Linf(EPS)
     fitted = trained(METHODS[name][0], model, train, seed=seed, threat=threat, regime=regime, out=out)
-    row: dict[str, Any] = {"seconds": seconds(fitted)}
-    row["facts"], row["alarms"] = fitted.history[-1]["facts"], list(fitted.alarms)
-    for word, attacks in SEARCHES.items():
-        audit = frenemy.audit(
-            fitted.model,
-            test,
-            threat=f"linf:{EPS}",
-            objectives=("enemy",),
-            attacks=attacks,
-            curve=0,
-            out=out / word.replace(" ", "-"),
-        )
-        for label, measured in (("clean", "accuracy_clean"), (word, "accuracy_adversarial")):
-            one = audit[measured]
-            row[label] = [one.value, one.low, one.high, one.n]
-    row["trust"] = audit.trust
-    return row
+    facts, alarms = fitted.history[-1]["facts"], list(fitted.alarms)
+    found = judged(fitted.model, test, SEARCHES, threat=f"linf:{EPS}", out=out)
+    return {"seconds": seconds(fitted), "facts": facts, "alarms": alarms, **found}
 
 
 def table(found: dict[str, Any]) -> str:
     """One line a method."""
     words, lines = ("clean", *SEARCHES), []
     for name, (_, reported) in METHODS.items():
-        rows = [row for key, row in found.items() if key.rpartition(", seed ")[0] == name]
-        if rows:
+        if rows := panels.of_seeds(found, name):
             gaps = [100 * (row["PGD on cross-entropy"][0] - row["AutoAttack"][0]) for row in rows]
             cells = [panels.over_seeds([row[word] for row in rows]) for word in words]
             lines.append([name, str(len(rows)), reported, *cells, f"{mean(gaps):.1f}"])

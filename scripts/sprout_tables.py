@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import panels
-from trained import place, trained
+from trained import judged, numbers, place, trained
 
 from frenemy.files import write_atomic
-from frenemy.risks.estimate import Estimate, proportion
+from frenemy.risks.estimate import proportion
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -115,33 +115,17 @@ def measure(name: str, seed: int, train: Examples, test: Examples) -> dict[str, 
     """Judge one model by each search, and under each change that should change nothing."""
     import torch
 
-    import frenemy
     from frenemy.models.still import still
     from frenemy.threats.invariances import Invariances
 
-    model, row = model_of(name, seed, train), dict[str, Any]()
-    for word, attacks in SEARCHES.items():
-        audit = frenemy.audit(
-            model,
-            test,
-            threat=f"linf:{EPS}",
-            objectives=("enemy",),
-            attacks=attacks,
-            curve=0,
-            out=RUNS / place(name, seed) / word.replace(" ", "-"),
-        )
-        row[word] = numbers(audit["accuracy_adversarial"])
+    model = model_of(name, seed, train)
+    row = judged(model, test, SEARCHES, threat=f"linf:{EPS}", out=RUNS / place(name, seed))
     changes, batch = Invariances(), test.batch()
     with still(model), torch.no_grad():
-        for number, word in enumerate(changes.names):
+        for number, word in enumerate(changes.names[1:], 1):
             x = changes.member(batch.x, torch.full_like(batch.y, number))
             row[word] = numbers(proportion(int((model(x).argmax(1) == batch.y).sum()), len(batch)))
     return row
-
-
-def numbers(one: Estimate) -> list[float]:
-    """Value, ends and count of an estimate."""
-    return [one.value, one.low, one.high, one.n]
 
 
 def cosines(seed: int, train: Examples, test: Examples) -> dict[str, list[float]]:
@@ -166,26 +150,19 @@ def slope(model: nn.Module, test: Examples) -> Tensor:
     from frenemy.models.still import still
 
     batch = test.batch()
-    leaf = batch.x.requires_grad_()
+    leaf = batch.x.clone().requires_grad_()
     with still(model):
         return torch.autograd.grad(cross_entropy(model(leaf), batch.y, reduction="sum"), leaf)[0]
 
 
-def rows_of(found: dict[str, Any], name: str) -> list[Any]:
-    """What was found for each seed."""
-    return [value for key, value in found.items() if key.rpartition(", seed ")[0] == name]
-
-
 def modules(found: dict[str, Any]) -> str:
     """Accuracy untouched, under PGD and under AutoAttack."""
-    words = {"clean %": "identity", **{f"{word} %": word for word in SEARCHES}}
+    words = ("clean", *SEARCHES)
     lines = []
     for name in METHODS:
-        if rows := rows_of(found, name):
-            lines.append(
-                [name, str(len(rows)), *(panels.over_seeds([r[w] for r in rows]) for w in words.values())]
-            )
-    return panels.table(["trained by", "seeds", *words], lines)
+        if rows := panels.of_seeds(found, name):
+            lines.append([name, str(len(rows)), *(panels.over_seeds([r[w] for r in rows]) for w in words)])
+    return panels.table(["trained by", "seeds", *(f"{word} %" for word in words)], lines)
 
 
 def invariances(found: dict[str, Any]) -> str:
@@ -193,14 +170,14 @@ def invariances(found: dict[str, Any]) -> str:
     words = ("rotation", "brightness", "contrast", "grey")
     lines = []
     for name in ("standard", "PGD-AT", "TRADES, 6", "SPROUT"):
-        if rows := rows_of(found, name):
+        if rows := panels.of_seeds(found, name):
             lines.append([name, METHODS[name][1], *(panels.over_seeds([r[w] for r in rows]) for w in words)])
     return panels.table(["trained by", "004", *(f"{word} %" for word in words)], lines)
 
 
 def angles(found: dict[str, Any]) -> str:
     """The cosines, with those of 004 beside."""
-    rows = rows_of(found, "cosines")
+    rows = panels.of_seeds(found, "cosines")
     lines = []
     for a, others in MODULES.items():
         for b, reported in others.items():

@@ -178,7 +178,7 @@ def test_adam_undoes_a_projected_gradient_and_not_a_projected_step() -> None:
         Lexicographic(place)(step_of(recipe, model, optimiser=torch.optim.Adam))
         raised[place] = float((model.weight.detach() - before)[0] @ gradient)
     assert raised["gradient"] == pytest.approx(1e-4, rel=1e-3)  # Adam steps by the signs: (-1, -1) rate
-    assert raised["step"] <= 1e-9
+    assert raised["step"] <= 1e-15
 
 
 def some(rows: int = 24) -> Examples:

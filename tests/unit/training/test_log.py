@@ -48,13 +48,14 @@ def events(folder: Path) -> Iterator[Event]:
 
 
 def read(folder: Path) -> dict[int, dict[str, float]]:
-    """What TensorBoard shows: a later start takes back all from its first step on."""
+    """What TensorBoard shows, each number once: a later start takes back all from its first step on."""
     found: dict[int, dict[str, float]] = {}
     for event in events(folder):
         if event.HasField("session_log"):
             found = {step: values for step, values in found.items() if step < event.step}
         for value in event.summary.value:
-            found.setdefault(event.step, {})[value.tag] = value.simple_value
+            assert value.tag not in found.setdefault(event.step, {})
+            found[event.step][value.tag] = value.simple_value
     return found
 
 
@@ -82,6 +83,8 @@ def test_a_training_that_goes_on_writes_its_whole_log_once(tmp_path: Path) -> No
         with pytest.raises(Stop):
             trained(tmp_path / "run", 3, stopping)
     assert list(read(tmp_path / "log")) == [1, 2]
+    (first,) = (tmp_path / "log").iterdir()
+    first.rename(first.with_name("events.out.tfevents.1.first"))  # files of one second would have one name
     with tensorboard(tmp_path / "log") as logged:
         history = trained(tmp_path / "run", 3, logged).history
     found = read(tmp_path / "log")

@@ -8,8 +8,8 @@ from typing import Any, Final, final
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
-from torch.overrides import TorchFunctionMode
 
+from frenemy.models.layout import ChannelsLast
 from frenemy.models.model import Model
 
 __all__ = ["Fast"]
@@ -26,8 +26,8 @@ class Fast(nn.Module):
     are full float32 (logits agree to about 1e-6 of their size); whoever needs a verdict to the last bit confirms it
     on the model itself, as the risks do. On other devices and dtypes the model runs as it is.
 
-    It holds while the model is frozen (inside `still`, or under `no_grad`): a weight that needs a gradient takes the
-    ordinary way. The model is not modified: calls are rerouted while its forward runs, in this thread only.
+    Linear maps do so while the model is frozen (inside `still`, or under `no_grad`): a weight that needs a gradient
+    takes the ordinary way. The model is not modified: calls are rerouted while its forward runs, in this thread only.
 
     Args:
         model: any model; gradients with respect to the input flow as before, second derivatives do not.
@@ -41,13 +41,13 @@ class Fast(nn.Module):
         """Logits of the model, `(batch, classes)`, in the ordinary layout."""
         if x.device.type != "cpu" or x.dtype != torch.float32 or not _ONEDNN:
             return self.model(x)
-        with _Reroute():
+        with _Quick():
             return self.model(x)
 
 
 @final
-class _Reroute(TorchFunctionMode):
-    """Replaces three functions while a forward runs."""
+class _Quick(ChannelsLast):
+    """Sends linear maps to oneDNN besides."""
 
     def __torch_function__(
         self,
@@ -56,40 +56,17 @@ class _Reroute(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        kwargs = kwargs or {}
-        if func is linear:
-            return _linear(*args, **kwargs)
-        if func is torch.conv2d:
-            return _conv2d(*args, **kwargs)
-        if func is torch.Tensor.view and not args[0].is_contiguous():
-            return args[0].reshape(*args[1:], **kwargs)
-        return func(*args, **kwargs)
-
-
-def _frozen(weight: Tensor, bias: Tensor | None) -> bool:
-    wants = weight.requires_grad or (bias is not None and bias.requires_grad)
-    return weight.dtype == torch.float32 and not (wants and torch.is_grad_enabled())
+        if func is linear and args:
+            return _linear(*args, **kwargs or {})
+        return super().__torch_function__(func, types, args, kwargs)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    if x.ndim != 2 or x.dtype != torch.float32 or not _frozen(weight, bias):
+    wants = torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (weight, bias))
+    if x.ndim != 2 or not x.dtype == weight.dtype == torch.float32 or wants:
         return linear(x, weight, bias)
     result: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
     return result
-
-
-def _conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
-    if x.ndim == 4 and x.dtype == torch.float32 and _frozen(weight, bias):
-        x, weight = _channels_last(x), _channels_last(weight)
-    return torch.conv2d(x, weight, bias, *args, **kwargs)
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    """Lay `(n, c, h, w)` out as n, h, w, c. With one channel both layouts are the same bytes, and only strides tell."""
-    if x.shape[1] == 1 and x.is_contiguous():
-        _, c, h, w = x.shape
-        return x.as_strided(x.shape, (c * h * w, 1, c * w, c))
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 class _Linear(torch.autograd.Function):

@@ -7,6 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from frenemy.models.layout import ChannelsLast
 from frenemy.models.model import Model
 
 __all__ = ["Lowered"]
@@ -17,7 +18,7 @@ class Lowered(nn.Module):
     """Run a model under bfloat16 autocasting and give float32 logits.
 
     Good for finding points, not for judging them: some points are adversarial in bfloat16 only. The model and its
-    weights are not modified.
+    weights are not modified. Convolutions work channels last.
 
     Args:
         model: any model; weights stay in float32 and are rounded as they are used.
@@ -29,5 +30,5 @@ class Lowered(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the model computed in bfloat16, `(batch, classes)` float32."""
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with torch.autocast(x.device.type, torch.bfloat16), ChannelsLast():
             return self.model(x).to(torch.float32)

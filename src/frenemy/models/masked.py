@@ -28,7 +28,7 @@ class Masked(nn.Module):
     The mask is part of the model that is judged, never a function of the perturbation:
 
     - fixed: `wear(u)` sets the mask on which the model stands; it is in the state, and so in the file;
-    - chosen for a call: `Worn(model, u)` is the model with `u` on, also through `Fast` or a copy in bfloat16;
+    - chosen for a call: `Worn(model, u)` is the model with `u` on, also through `Fast` or `Lowered`;
     - the worst of several: judge `Worn(model, u)` for each, and count an example where it stands under all
       (`frenemy mask` does).
 

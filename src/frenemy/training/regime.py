@@ -56,7 +56,7 @@ class Regime:
         guard: stop when robust accuracy falls by more than this within an epoch, as in catastrophic overfitting, and
             return the epoch before; 0 never does.
         attack_mode: what batch norm does while the model is searched: `eval`, `train` or `batch` (see `Pose`).
-        attack_precision: `bfloat16` searches a rounded copy of the model.
+        attack_precision: `bfloat16` searches the model in bfloat16; what is trained on stays float32.
         only: `norms` moves the rescaling parameters and running statistics of batch norm and nothing else (004, Table
             6.1); `all` moves all.
 

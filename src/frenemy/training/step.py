@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from frenemy.data.batch import Batch
 from frenemy.errors import DivergedError, UsageError
+from frenemy.models.layout import ChannelsLast
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat
 from frenemy.training.engine import Engine
@@ -130,7 +131,7 @@ class Step:
             leaf.grad = None
         if not len(self.batch):
             return {}, torch.zeros(())
-        with self.engine.cast():
+        with self.engine.cast(), ChannelsLast():
             terms = self.recipe.terms(self.model, self.batch, views, self.memory)
             return terms, total(terms, self.rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -29,6 +30,7 @@ def models() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
             "mlp": (MLP(12, (8,), 3), (12,)),
             "grey": (ConvNet(1, 8, 3, 4), (1, 8, 8)),
             "colour": (ResNet18(3, 3, 2), (3, 8, 8)),
+            "keywords": (nn.Sequential(Keywords(), nn.Flatten(), nn.Linear(16, 3)), (2, 4, 4)),
             "views": (nn.Sequential(nn.Conv2d(2, 4, 3), Viewing(), nn.Linear(16, 3)), (2, 4, 4)),
             "strides": (
                 nn.Sequential(nn.Conv2d(2, 4, 3, 2, 1, groups=2, bias=False), nn.Flatten(), nn.Linear(16, 3)),
@@ -43,6 +45,18 @@ def models() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
     for module, _ in made.values():
         initialise(module, Key(2)).eval()
     return made
+
+
+class Keywords(nn.Module):
+    """Names every argument of the functions it calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map, self.mix = nn.Conv2d(2, 4, 3), nn.Linear(4, 4, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.conv2d(input=x, weight=self.map.weight, bias=self.map.bias)
+        return nn.functional.linear(input=x.flatten(2), weight=self.mix.weight)
 
 
 class Viewing(nn.Module):
@@ -100,6 +114,25 @@ def test_a_weight_that_wants_a_gradient_gets_it(name: str) -> None:
     for parameter, own in zip(model.parameters(), expected, strict=True):
         assert parameter.grad is not None
         torch.testing.assert_close(parameter.grad, own, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrap", [Fast, Lowered])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_follows_a_convolution_lies_channels_last(
+    wrap: Callable[[nn.Module], nn.Module], channels: int
+) -> None:
+    """One channel lies both ways, so that a layout is lost there unless the strides say it."""
+    model, seen = initialise(ConvNet(channels, 8, 3, 4), Key(2)), []
+    pool = next(module for module in model.modules() if isinstance(module, nn.MaxPool2d))
+    pool.register_forward_pre_hook(
+        lambda _, args: seen.append(args[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    x = inputs((channels, 8, 8))
+    model(x)
+    wrap(model)(x)
+    with still(model):
+        wrap(model)(x)
+    assert seen == [False, True, True]
 
 
 def test_no_trace_is_left_and_nothing_is_rerouted_afterwards() -> None:

@@ -1,0 +1,44 @@
+"""ChannelsLast: convolutions of a forward laid out channels last, which quick kernels want."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["ChannelsLast"]
+
+
+class ChannelsLast(TorchFunctionMode):
+    """While this mode is on, two-dimensional convolutions work on channels-last tensors, whatever the model was given.
+
+    What follows them (pooling, batch norm, ReLU) keeps the layout, and some of it is many times quicker there: pooling
+    of bfloat16 on a CPU takes an eighth of the time. A `view` that the layout does not allow becomes a `reshape`. Sums
+    are taken in another order, so that logits and gradients agree to rounding. The mode is on in its own thread only.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call the function, on tensors laid out anew if it is a convolution."""
+        kwargs = kwargs or {}
+        if func is torch.conv2d and len(args) > 1 and args[0].ndim == 4:
+            args = (_channels_last(args[0]), _channels_last(args[1]), *args[2:])
+        if func is torch.Tensor.view and not args[0].is_contiguous():
+            return args[0].reshape(*args[1:], **kwargs)
+        return func(*args, **kwargs)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Lay `(n, c, h, w)` out as n, h, w, c. With one channel both layouts are the same bytes, and only strides tell."""
+    if x.shape[1] == 1 and x.is_contiguous():
+        _, c, h, w = x.shape
+        return x.as_strided(x.shape, (c * h * w, 1, c * w, c))
+    return x.contiguous(memory_format=torch.channels_last)

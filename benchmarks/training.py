@@ -5,6 +5,7 @@
 
 Every round trains each contender on the same rows, one after the other; a ratio is that of the medians. `naive` is the
 loop that most code has: the attack backpropagates into the weights too. `floor` freezes them, and does nothing else.
+With *bfloat16* the search runs in bfloat16, and for Free, whose backward is one for both, the losses do.
 Peak memory is that of a training, above what the process held before it, each in a fresh process.
 """
 
@@ -30,6 +31,7 @@ from frenemy.rng import Key
 from frenemy.threats.linf import Linf
 from frenemy.training.alphamix import AlphaMix
 from frenemy.training.cat import CAT
+from frenemy.training.engine import Precision, engine
 from frenemy.training.fit import fit
 from frenemy.training.freeat import FreeAT
 from frenemy.training.olsrc import OLSRC
@@ -49,6 +51,7 @@ ASKED = {
     "TRADES-10": (9.0, "standard"),
     "TRADES-10, bfloat16": (5.0, "standard"),
     "Free-8": (8.0, "standard"),
+    "Free-8, bfloat16": (5.0, "standard"),
     "SPROUT": (2.2, "standard"),
     "CAT-10": (1.05, "PGD-10"),
     "OLSRC-10": (1.3, "alpha-mix-10"),
@@ -87,11 +90,12 @@ def naive(model: nn.Module, data: Examples, *, frozen: bool) -> None:
 def contenders(fresh: Callable[[], nn.Module], data: Examples) -> dict[str, Callable[[], None]]:
     """What is measured, standard training first."""
 
-    def ours(recipe: Recipe, precision: str = "float32") -> Callable[[], None]:
-        regime = Regime(epochs=1, batch_size=BATCH, attack_precision=precision)
+    def ours(recipe: Recipe, search: str = "float32", losses: Precision = "float32") -> Callable[[], None]:
+        regime = Regime(epochs=1, batch_size=BATCH, attack_precision=search)
+        where = engine("cpu", precision=losses)
 
         def run() -> None:
-            fit(recipe, fresh(), data, key=Key(0), threat=Linf(EPS), regime=regime)
+            fit(recipe, fresh(), data, key=Key(0), threat=Linf(EPS), regime=regime, engine=where)
 
         return run
 
@@ -104,6 +108,7 @@ def contenders(fresh: Callable[[], nn.Module], data: Examples) -> dict[str, Call
         "TRADES-10": ours(TRADES()),
         "TRADES-10, bfloat16": ours(TRADES(), "bfloat16"),
         "Free-8": ours(FreeAT()),
+        "Free-8, bfloat16": ours(FreeAT(), losses="bfloat16"),
         "SENSE-10": ours(SENSE(c=0.7)),
         "CAT-10": ours(CAT()),
         "SPROUT": ours(SPROUT()),

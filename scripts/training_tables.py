@@ -1,4 +1,4 @@
-"""Robust training in small: what methods trade, which nets collapse, and which epoch to keep; judged by audits.
+"""Robust training: what methods trade, which nets collapse, which epoch to keep, and MNIST whole; judged by audits.
 
     python scripts/training_tables.py --data-dir DIR                   # all, into docs/results/training.json
     python scripts/training_tables.py --data-dir DIR --only hypocrisy  # one study
@@ -35,6 +35,28 @@ MEASURES: Final = {"R_nat": "risk_natural", "R_hyp": "risk_hypocritical", "R_adv
 
 
 @dataclass(frozen=True)
+class Study:
+    """What all lines of a table share: how many training images (the first of MNIST's), how many of them are held out,
+    and by what the first `tested` test images are judged.
+    """
+
+    rows: int = 10_000
+    held: int = 1_000
+    tested: int = 5_000
+    attacks: str = "pgd(steps=20), apgd(steps=30)"
+    losses: tuple[str, ...] = ("ce", "margin")
+    precision: str = "float32"
+
+
+STUDIES: Final = {
+    "hypocrisy": Study(),
+    "capacity": Study(),
+    "selection": Study(rows=1_000, held=100),
+    "whole": Study(rows=60_000, tested=500, attacks="autoattack", losses=("ce",), precision="bfloat16"),
+}
+
+
+@dataclass(frozen=True)
 class Case:
     """One line of a table: a method, a net and how it is trained; `reported` is what the paper has there."""
 
@@ -50,6 +72,17 @@ class Case:
 def _hypocrisy(recipe: str, name: str, reported: str) -> Case:
     regime = {"epochs": 8, "select": "robust" if recipe == "pgdat" else "clean"}
     return Case("hypocrisy", name, recipe, "mlp", 0.2, regime, reported)
+
+
+def _whole(recipe: str, name: str, reported: str = "") -> Case:
+    regime = {
+        "epochs": 10,
+        "schedule": "triangle",
+        "peak": 0.3,
+        "warm_up": 4,
+        "attack_precision": "bfloat16",
+    }
+    return Case("whole", name, recipe, "smallcnn", 0.3, regime, reported)
 
 
 def _capacity(recipe: str, name: str, capacity: int) -> Case:
@@ -87,11 +120,10 @@ CASES: Final = (
         )
         for select in ("robust", "last")
     ),
+    _whole("pgdat", "PGD-AT"),
+    _whole("trades(beta=1)", "TRADES, 1"),
+    _whole("sense(c=0.7)", "SENSE, c = 0.7", "0.5 / - / 8.3"),
 )
-TESTED: Final = 5_000
-"""Test images, the first of MNIST's."""
-ROWS: Final = {"hypocrisy": 10_000, "capacity": 10_000, "selection": 1_000}
-"""Training images, the first of MNIST's, of which 1,000 (100) are held out."""
 
 
 def main() -> None:
@@ -100,7 +132,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data-dir", default=None, help="where mnist/ lies; else FRENEMY_DATA")
-    parser.add_argument("--only", default=None, help="hypocrisy, capacity or selection")
+    parser.add_argument("--only", default=None, help=", ".join(STUDIES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--table", action="store_true", help="only rebuild the tables")
@@ -113,7 +145,7 @@ def main() -> None:
                 if options.only in (None, case.study) and (case.study, case.name, seed) not in done:
                     rows.append(measure(case, seed, options))
                     write_atomic(RESULTS, (json.dumps(rows, indent=1) + "\n").encode())
-    for study in ROWS:
+    for study in STUDIES:
         panels.fill(study, table([row for row in rows if row["study"] == study], study), PAGE)
     draw([row for row in rows if row["study"] == "hypocrisy"])
 
@@ -124,21 +156,23 @@ def measure(case: Case, seed: int, options: argparse.Namespace) -> dict[str, Any
     from frenemy.training.regime import Regime
 
     train = frenemy.load("mnist", data_dir=options.data_dir, split="train")
-    train = train.take(slice(0, ROWS[case.study]))
-    threat, regime = frenemy.Linf(case.eps), Regime(hold_out=len(train) // 10, **case.regime)
+    study = STUDIES[case.study]
+    train = train.take(slice(0, study.rows))
+    threat, regime = frenemy.Linf(case.eps), Regime(hold_out=study.held, **case.regime)
     out = RUNS / place(case.study, case.name, seed)
     model = net(case.net, seed)
     fitted = trained(
         case.recipe, model, train, seed=seed, threat=threat, regime=regime, out=out, device=options.device
     )
-    test = frenemy.load("mnist", data_dir=options.data_dir, examples=TESTED)
+    test = frenemy.load("mnist", data_dir=options.data_dir, examples=study.tested)
     found = frenemy.audit(
         fitted.model,
         test,
         threat=f"linf:{case.eps}",
         objectives=("enemy", "friend"),
-        losses=("ce", "margin"),
-        attacks="pgd(steps=20), apgd(steps=30)",
+        losses=study.losses,
+        attacks=study.attacks,
+        precision=study.precision,
         curve=0,
         out=out / "audit",
     )
@@ -158,9 +192,10 @@ def net(name: str, seed: int) -> nn.Module:
     import frenemy
     from frenemy.models.build import initialise
     from frenemy.models.mlp import MLP
-    from frenemy.models.smallcnn import CapacityCNN
+    from frenemy.models.smallcnn import CapacityCNN, SmallCNN
 
-    model = MLP() if name == "mlp" else CapacityCNN(capacity=int(name.split()[1]))
+    made = {"mlp": MLP, "smallcnn": SmallCNN}
+    model = made[name]() if name in made else CapacityCNN(capacity=int(name.split()[1]))
     return initialise(model, frenemy.Key(seed).fold("weights"))
 
 
@@ -168,7 +203,7 @@ def table(rows: list[dict[str, Any]], study: str) -> str:
     """Mean and deviation over the seeds, and the interval of one of them."""
     cases = [case for case in CASES if case.study == study]
     reported = any(case.reported for case in cases)
-    head = ["method", "seeds", *(f"{word} %" for word in MEASURES), "alarms", "s"]
+    head = ["method", "seeds", *(f"{word} %" for word in MEASURES), "epoch kept", "alarms", "s"]
     if reported:
         head.insert(2, "reported R_nat / R_hyp / R_adv")
     lines = []
@@ -182,7 +217,12 @@ def table(rows: list[dict[str, Any]], study: str) -> str:
             *(panels.over_seeds([row[word] for row in own], 1) for word in MEASURES),
         ]
         told = sorted({alarm for row in own for alarm in row["alarms"]})
-        cells += [", ".join(told), f"{mean(row['seconds'] for row in own):.0f}"]
+        kept = ", ".join(str(row["epoch"]) for row in own)
+        cells += [
+            f"{kept} of {case.regime['epochs']}",
+            ", ".join(told),
+            f"{mean(row['seconds'] for row in own):.0f}",
+        ]
         if reported:
             cells.insert(2, case.reported)
         lines.append(cells)

@@ -57,7 +57,7 @@ class Subject(Source):
     Args:
         model: ARCH:FILE.safetensors (see `frenemy list models`), FILE.safetensors, ARCH@SEED for random weights, or
             FILE.py:FACTORY for your own code, which is run; ARCH may have settings in brackets, as
-            cifarresnet(depth=20,width=8); lightgbm:FILE.txt, xgboost:FILE.json, onnx:FILE.onnx, or http://ADDRESS;
+            cifarresnet(depth=20,width=8); lightgbm:FILE.txt, xgboost:FILE.json, onnx:FILE.onnx, hf:DIRECTORY, or http://ADDRESS;
             several are separated by commas; digits-plain and digits-robust are the demonstration models.
         threat: linf:8/255, l2:0.5, l1:12, or exact norms such as sphere-l2:4; by default linf:0.15 for digits,
             linf:0.2 for mnist and fashion-mnist, linf:8/255 for all else.

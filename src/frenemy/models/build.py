@@ -48,8 +48,8 @@ def build(
         spec: `ARCH:FILE.safetensors` for weights of an architecture of the catalog; `FILE.safetensors` where the
             file says its architecture; `ARCH@SEED` for random weights; ARCH may have settings in brackets, as
             `cifarresnet(depth=20,width=4)`; `FILE.py:FACTORY` for a model of your own, or for a fitted estimator of
-            scikit-learn; `lightgbm:FILE.txt`, `xgboost:FILE.json` and `onnx:FILE.onnx` for models of these libraries;
-            an `http://` or `https://` address for one behind it.
+            scikit-learn; `lightgbm:FILE.txt`, `xgboost:FILE.json`, `onnx:FILE.onnx` and `hf:DIRECTORY` (transformers)
+            for models of these libraries; an `http://` or `https://` address for one behind it.
         examples: give the shape of an input and the number of classes.
         mean, std: normalisation to put inside the model, in the units of the inputs; 0 and 1 where None.
         output: key, attribute or position of the logits, where the model gives more than one thing.

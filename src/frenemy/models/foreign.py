@@ -10,6 +10,7 @@ from typing import Final
 from frenemy.data.examples import Examples
 from frenemy.errors import ModelError
 from frenemy.models.http import endpoint
+from frenemy.models.huggingface import huggingface
 from frenemy.models.model import Model
 from frenemy.models.onnxfile import onnx_file
 from frenemy.models.trees import lightgbm_file, xgboost_file
@@ -21,10 +22,10 @@ _READERS: Final = {"lightgbm": lightgbm_file, "xgboost": xgboost_file, "onnx": o
 
 
 def foreign(spec: str, examples: Examples) -> tuple[Model, str, list[str], bytes] | None:
-    """Take `lightgbm:FILE`, `xgboost:FILE`, `onnx:FILE` or an `http://` or `https://` address; None for any other spec.
+    """Take `lightgbm:FILE`, `xgboost:FILE`, `onnx:FILE`, `hf:DIRECTORY` or an address; None for any other spec.
 
     Returns:
-        The model, a short name, what is to be noted (nothing), and the hash of its file.
+        The model, a short name, what is to be noted, and the hash of its file where its weights do not show.
 
     Raises:
         ModelError: there is no such file, or it cannot be read.
@@ -37,6 +38,9 @@ def foreign(spec: str, examples: Examples) -> tuple[Model, str, list[str], bytes
             b"",
         )
     named = re.fullmatch(r"(\w+):(.+)", spec)
+    if named is not None and named[1] == "hf":
+        model, notes = huggingface(named[2])
+        return model, Path(named[2]).name, notes, b""
     if named is None or named[1] not in _READERS:
         return None
     path = Path(named[2])

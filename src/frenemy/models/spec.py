@@ -17,7 +17,7 @@ __all__ = ["FORMS", "Wanted", "architecture", "wanted"]
 
 FORMS: Final = (
     "ARCH:FILE.safetensors, FILE.safetensors, FILE.py:FACTORY, ARCH@SEED, lightgbm:FILE.txt, xgboost:FILE.json, "
-    "onnx:FILE.onnx or http://ADDRESS"
+    "onnx:FILE.onnx, hf:DIRECTORY or http://ADDRESS"
 )
 _FIX: Final = "write lenet, or cifarresnet(depth=20,width=8) with settings"
 _OF_THE_DATA: Final = ("channels", "side", "classes", "features")

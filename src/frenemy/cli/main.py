@@ -24,6 +24,7 @@ _VERBS: Final = {
     "train": "train a model by a method of robust training",
     "converge": "draw the loss and the accuracy of a search against its steps",
     "landscape": "draw the loss around the inputs",
+    "boundary": "find the nearest points at which a model changes its answer, and what lies between",
     "transfer": "attack one model and judge another, for every two of several",
     "mask": "judge what lies between two models that differ in batch norm alone",
     "pairs": "find the nearest examples of different classes",

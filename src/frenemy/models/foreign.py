@@ -13,6 +13,7 @@ from frenemy.models.http import endpoint
 from frenemy.models.huggingface import huggingface
 from frenemy.models.model import Model
 from frenemy.models.onnxfile import onnx_file
+from frenemy.models.scaled import Scaled
 from frenemy.models.trees import lightgbm_file, xgboost_file
 
 __all__ = ["foreign"]
@@ -39,8 +40,8 @@ def foreign(spec: str, examples: Examples) -> tuple[Model, str, list[str], bytes
         )
     named = re.fullmatch(r"(\w+):(.+)", spec)
     if named is not None and named[1] == "hf":
-        model, notes = huggingface(named[2])
-        return model, Path(named[2]).name, notes, b""
+        model, mean, std, notes = huggingface(named[2])
+        return Scaled(model, mean, std), Path(named[2]).name, notes, b""
     if named is None or named[1] not in _READERS:
         return None
     path = Path(named[2])

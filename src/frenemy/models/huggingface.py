@@ -7,8 +7,6 @@ from typing import Any, Final, final
 from torch import Tensor, nn
 
 from frenemy.errors import ModelError
-from frenemy.models.model import Model
-from frenemy.models.scaled import Scaled
 from frenemy.types import Inputs
 
 __all__ = ["HuggingFace", "huggingface"]
@@ -35,18 +33,18 @@ class HuggingFace(nn.Module):
         return logits
 
 
-def huggingface(place: str) -> tuple[Model, list[str]]:
+def huggingface(place: str) -> tuple[HuggingFace, list[float], list[float], list[str]]:
     """Load an image classifier from a directory, or from what the user has fetched from the hub before.
 
-    Images in [0, 1] are rescaled and normalised as the processor beside the model says; they are not resized, since the
-    threat is about the images that are given. Weights are read from safetensors only; nothing is downloaded, and
+    Weights are read from safetensors only; nothing is downloaded, and
     code that comes with a model is not run.
 
     Args:
         place: a directory that `save_pretrained` wrote, or a name of the hub.
 
     Returns:
-        The model, and what is to be noted.
+        The model; the mean and the deviation by which the processor beside it would normalise images in [0, 1]; and
+        what is to be noted: images are not resized, since a threat is about the images that are given.
 
     Raises:
         ModelError: transformers is not installed, nothing is there, or it is no image classifier, or one whose
@@ -56,7 +54,7 @@ def huggingface(place: str) -> tuple[Model, list[str]]:
         import transformers
     except ImportError as error:
         raise ModelError('transformers is not installed; pip install "frenemy[hf]"') from error
-    transformers.logging.disable_progress_bar()
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     here: dict[str, Any] = {"local_files_only": True}
     try:
         model = transformers.AutoModelForImageClassification.from_pretrained(
@@ -70,12 +68,17 @@ def huggingface(place: str) -> tuple[Model, list[str]]:
     try:
         told, _ = transformers.BaseImageProcessor.get_image_processor_dict(place, **here)
     except OSError:
-        return HuggingFace(model), ["no processor lies beside the model; its inputs are not normalised"]
-    return _prepared(HuggingFace(model), told)
+        return (
+            HuggingFace(model),
+            [0.0],
+            [1.0],
+            ["no processor lies beside the model; inputs are not normalised"],
+        )
+    return HuggingFace(model), *_prepared(told)
 
 
-def _prepared(model: nn.Module, told: dict[str, Any]) -> tuple[Model, list[str]]:
-    """Put what a processor does to images of 255 levels inside the model, for images in [0, 1]."""
+def _prepared(told: dict[str, Any]) -> tuple[list[float], list[float], list[str]]:
+    """What a processor does to images of 255 levels, for images in [0, 1]."""
     if told.get("rescale_offset"):
         raise ModelError(
             "expected a processor that rescales and normalises, got one with an offset; wrap the model in a "
@@ -89,7 +92,7 @@ def _prepared(model: nn.Module, told: dict[str, Any]) -> tuple[Model, list[str]]
     if told.get("do_resize") or told.get("do_center_crop"):
         size = told.get("size") or told.get("crop_size")
         notes.append(f"its processor would bring images to {_sides(size)}; they are taken as they are")
-    return Scaled(model, [one / level for one in mean], [one / level for one in std]), notes
+    return [one / level for one in mean], [one / level for one in std], notes
 
 
 def _sides(size: object) -> str:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from frenemy.files import write_atomic
 from frenemy.reports.panel import Line, Panel, drawn
 from frenemy.reports.paper import on_paper
-from frenemy.reports.png import address, image
 from frenemy.reports.sheet import Sheet, sheet
-from frenemy.reports.svg import element, write
+from frenemy.reports.strip import strip
 from frenemy.reports.words import share, size
 from frenemy.risks.views import Pairs
 
@@ -23,7 +22,6 @@ __all__ = ["near"]
 
 _SHOWN: Final = 5
 _ROWS: Final = 100
-_SIDE, _SPACE = 76.0, 8.0
 
 
 def near(
@@ -130,37 +128,14 @@ def _curve(one: Pairs) -> Panel:
 
 def _strip(one: Pairs, look: Callable[[int], NDArray[Any]]) -> str:
     """The nearest examples, one above the other, one pair of classes a column; nothing if they are no images."""
-    parts = []
-    for column, (a, b) in enumerate(one.order[:_SHOWN]):
-        left = column * (_SIDE + _SPACE)
-        for row, place in enumerate(one.pair[a, b]):
-            shown = image(look(int(place)))
-            if shown is None:
-                return ""
-            low, high = min(float(shown.min()), 0.0), max(float(shown.max()), 1.0)
-            parts.append(
-                element(
-                    "image",
-                    x=left,
-                    y=row * (_SIDE + _SPACE),
-                    width=_SIDE,
-                    height=_SIDE,
-                    image_rendering="pixelated",
-                    href=address((shown - low) / (high - low)),
-                )
-            )
-        for text, y in ((f"{one.classes[a]} · {one.classes[b]}"[:16], 12), (f"{one.distance[a, b]:.4g}", 28)):
-            base = 2 * (_SIDE + _SPACE) + y
-            parts.append(
-                element("text", text, x=left + _SIDE / 2, y=base, text_anchor="middle", class_="tick")
-            )
-    width, height = _SHOWN * (_SIDE + _SPACE) - _SPACE, 2 * (_SIDE + _SPACE) + 32
-    what = f"the nearest examples of different classes in {one.norm}"
-    return write(
-        element(
-            "svg", *parts, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=what, class_="panel"
+    columns = [
+        (
+            [look(int(place)) for place in one.pair[a, b]],
+            [f"{one.classes[a]} · {one.classes[b]}", f"{one.distance[a, b]:.4g}"],
         )
-    )
+        for a, b in one.order[:_SHOWN]
+    ]
+    return strip(columns, f"the nearest examples of different classes in {one.norm}")
 
 
 def _row(found: Sequence[Pairs], a: int, b: int) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
-"""`frenemy converge` and `frenemy landscape` as a person types them."""
+"""`frenemy converge`, `frenemy landscape` and `frenemy boundary` as a person types them."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.unit.cli.conftest import Frenemy
 
@@ -64,3 +66,41 @@ def test_help_names_every_option(frenemy: Frenemy, verb: str) -> None:
     said = frenemy(verb, "--help")
     assert said.code == 0
     assert all(word in said.out for word in ("--model", "--threat", "--examples", "--objective", "--out"))
+
+
+def test_the_boundary_of_two_models_in_pictures_and_numbers(frenemy: Frenemy) -> None:
+    """The points that are kept are points of the models' boundaries; the same command again asks nothing."""
+    words = ("boundary", *SMALL, "--attack", "deepfool")
+    said = frenemy(*words)
+    assert (said.code, said.err) == (0, "")
+    (out,) = Path("runs").glob("boundary-digits-l2-*-linear@0-mlp@1*")
+    page = (out / "boundary.html").read_text()
+    assert "frenemy boundary --model linear@0,mlp@1" in page
+    assert page.count("data:image/png") == 2 * 3 * 6
+    told = json.loads((out / "boundary.json").read_text())
+    arrays = np.load(out / "boundary.npz")
+    assert [one["model"] for one in told] == ["linear@0", "mlp@1"]
+    for one in told:
+        assert one["found"] == one["n"] == 12
+        far = np.sqrt(np.square(arrays[f"{one['model']}.remover"]).reshape(12, -1).sum(1))
+        np.testing.assert_allclose([row["distance"] for row in one["examples"]], far, rtol=1e-4)
+        assert all(row["answer"] != row["becomes"] for row in one["examples"])
+    jobs = {file: file.stat().st_mtime_ns for file in out.glob("models/*/jobs/*")}
+    assert frenemy(*words).code == 0
+    assert {file: file.stat().st_mtime_ns for file in out.glob("models/*/jobs/*")} == jobs
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--threat", "l0"), "expected l2, linf or l1, got l0"),
+        (("--threat", "l3"), "unknown threat 'l3'"),
+        (("--towards", "ten"), "expected one of the classes"),
+        (("--attack", "no"), "unknown attack 'no'"),
+        (("--access", "labels", "--attack", "ddn"), "hopskipjump needs labels alone"),
+    ],
+)
+def test_what_has_no_boundary_to_find_is_refused(
+    frenemy: Frenemy, words: tuple[str, ...], sentence: str
+) -> None:
+    assert sentence in frenemy("boundary", "--device", "cpu", "--model", "linear@0", *words).refusal

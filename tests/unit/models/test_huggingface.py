@@ -86,8 +86,8 @@ def test_an_audit_follows_its_gradients(tmp_path: Path) -> None:
 
 def test_the_inputs_are_as_they_are_without_a_processor(tmp_path: Path) -> None:
     theirs = saved(tmp_path)
-    model, notes = huggingface(str(tmp_path))
-    assert notes == ["no processor lies beside the model; its inputs are not normalised"]
+    model, _ = build(f"hf:{tmp_path}", examples=DIGITS)
+    assert "no processor lies beside the model; inputs are not normalised" in model.notes
     x = Key(0).uniform(torch.arange(3), (1, 8, 8))
     assert torch.equal(model(x), theirs(pixel_values=x).logits)
 

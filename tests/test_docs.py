@@ -71,6 +71,10 @@ def steps(page: Path) -> list[tuple[str, str]]:
     return found
 
 
+LONG = ("audit", "train", "converge", "landscape", "boundary", "pairs", "transfer", "mask")
+"""Verbs that work long, and print what they were asked with --print_config."""
+
+
 def test_what_the_pages_show_runs(tmp_path: Path) -> None:
     pages = [ROOT / "README.md", ROOT / "docs" / "start.md"]
     folders = [tmp_path / page.stem for page in pages]
@@ -107,8 +111,7 @@ def test_every_command_is_one(page: Path, capsys: pytest.CaptureFixture[str]) ->
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), words
         else:
             assert words[0] == "frenemy"
-            asked = ("audit", "train", "converge", "landscape", "pairs", "transfer", "mask")
-            long = words[1] in asked and "--help" not in words
+            long = words[1] in LONG and "--help" not in words
             more = ["--print_config"] if long else []
             if words[1] == "theory":  # numbers alone, and the page of all as help: no page is written here
                 more = ["--help"] if words[2] == "page" else [] if words[2] == "list" else ["--json"]
@@ -119,8 +122,7 @@ def test_every_command_is_one(page: Path, capsys: pytest.CaptureFixture[str]) ->
 
 @every_page
 def test_every_option_is_one(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    verbs = ("audit", "train", "converge", "landscape", "pairs", "transfer", "mask", "theory")
-    listed = "".join(said([verb, "--help"], capsys) for verb in verbs).replace("--[no-]", "--")
+    listed = "".join(said([verb, "--help"], capsys) for verb in (*LONG, "theory")).replace("--[no-]", "--")
     known = set(re.findall(r"--[a-z][a-z_-]*", listed))
     known |= {f"--{one.name}" for part in catalog("theory").values() for one in fields(part.load())}
     assert {"--model", "--threat", "--steps", "--out"} <= known

@@ -34,12 +34,12 @@ def saved(folder: Path, **told: Any) -> nn.Module:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = transformers.ResNetForImageClassification(settings).eval()
+        model: Any = transformers.ResNetForImageClassification(settings)
     model.save_pretrained(folder)
     if told:
         (folder / "preprocessor_config.json").write_text(json.dumps(told))
-    assert isinstance(model, nn.Module)
-    return model
+    net: nn.Module = model.eval()
+    return net
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from frenemy.data.examples import Examples
 from frenemy.errors import DataError, UsageError
+from frenemy.models.linear import Linear
 from frenemy.risks.borders import Borders
 from frenemy.risks.boundary import boundary
 from frenemy.rng import Key
@@ -28,7 +29,7 @@ def wide(x: Tensor, y: Tensor | None = None, classes: int = 3) -> Examples:
     return Examples("wide", x=x, y=y, classes=names, low=-100.0, high=100.0)
 
 
-def nearest(model: nn.Module, x: Tensor, order: float, towards: int | None) -> Tensor:
+def nearest(model: Linear, x: Tensor, order: float, towards: int | None) -> Tensor:
     """Exact distances for an affine map: to each half-space `(w_k - w_c) x + b_k - b_c > 0`, by the dual norm.
 
     Towards one class of three the set is an intersection; its distance is at least the largest of these, and equal to

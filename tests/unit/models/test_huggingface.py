@@ -24,14 +24,13 @@ DIGITS = frenemy.load("digits", examples=12)
 
 def saved(folder: Path, **told: Any) -> nn.Module:
     """A small residual network for the digits, with a processor beside it."""
-    settings = transformers.ResNetConfig(
-        num_channels=1,
-        embedding_size=4,
-        hidden_sizes=[4, 8],
-        depths=[1, 1],
-        layer_type="basic",
-        num_labels=10,
-    )
+    small: dict[str, Any] = {
+        "embedding_size": 4,
+        "hidden_sizes": [4, 8],
+        "depths": [1, 1],
+        "layer_type": "basic",
+    }
+    settings = transformers.ResNetConfig(**small, num_channels=1, num_labels=10)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model: Any = transformers.ResNetForImageClassification(settings)

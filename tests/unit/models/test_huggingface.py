@@ -30,7 +30,8 @@ def saved(folder: Path, **told: Any) -> nn.Module:
         "depths": [1, 1],
         "layer_type": "basic",
     }
-    settings = transformers.ResNetConfig(**small, num_channels=1, num_labels=10)
+    small |= {"num_channels": 1, "num_labels": 10}
+    settings = transformers.ResNetConfig(**small)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model: Any = transformers.ResNetForImageClassification(settings)

@@ -56,6 +56,7 @@ class Engine:
     def agree(self, rows: Tensor, touched: Tensor) -> None:
         """Take each of `rows` from the process that touched it, in place."""
         if self.world > 1:
+            touched = touched.reshape(-1, *(1,) * (rows.ndim - 1))
             mask = self.summed(touched.to(self.device, torch.float32)).cpu() > 0
             mine = torch.where(touched, rows, 0.0).to(self.device)
             rows.copy_(torch.where(mask, self.summed(mine).cpu(), rows))

@@ -36,9 +36,10 @@ class Memory:
         self.shared: dict[str, Tensor] = {}
         self.epoch, self.step = 0, 0
 
-    def keep(self, name: str, value: float) -> None:
-        """Let every example carry a number called `name`, `value` at first."""
-        self._rows[name] = torch.full((len(self._index),), value)
+    def keep(self, name: str, value: float | Tensor) -> None:
+        """Let every example carry a number called `name`, or as many as `value` has, which they are at first."""
+        first = torch.as_tensor(value, dtype=torch.float32)
+        self._rows[name] = first.expand(len(self._index), *first.shape).clone()
         self._touched[name] = torch.zeros(len(self._index), dtype=torch.bool)
 
     def host(self, name: str, net: nn.Module) -> None:
@@ -46,7 +47,7 @@ class Memory:
         self.nets[name] = net.to(self._device).eval().requires_grad_(False)
 
     def of(self, name: str, index: Tensor) -> Tensor:
-        """Give the numbers of some examples, `(batch,)` float32."""
+        """Give the numbers of some examples, `(batch, *shape)` float32."""
         return self._rows[name][self._places(index)].to(self._device)
 
     def put(self, name: str, index: Tensor, values: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from frenemy.training.regime import Regime
 from frenemy.training.sprout import SPROUT
 from frenemy.training.stability import Stability
 from frenemy.training.standard import Standard
+from frenemy.training.substitute import Substitute
 from frenemy.training.trades import TRADES
 
 ROWS = 16
@@ -213,6 +215,7 @@ def test_a_memory_of_another_helper_is_refused() -> None:
         (SPROUT(rate=5.0, alpha=0.3), {"perturb": 0.01}),
         (HAT(steps=2, hidden=16), {}),
         (HAT(steps=2, helper="file"), {}),
+        (Substitute(teacher="file", rounds=2, every=1), {}),
     ],
     ids=lambda one: type(one).__name__ if not isinstance(one, dict) else "",
 )
@@ -227,8 +230,9 @@ def test_a_killed_run_carries_on_what_it_remembers(recipe: Any, more: dict[str, 
         return model
 
     kept(wide(8), file)
-    if getattr(recipe, "helper", None) is not None:
-        recipe = HAT(steps=2, helper=str(file))
+    for other in ("helper", "teacher"):
+        if getattr(recipe, other, None) is not None:
+            recipe = replace(recipe, **{other: str(file)})
     regime = Regime(epochs=3, batch_size=32, hold_out=20, select="last", **more)
     settings: dict[str, Any] = {"key": Key(1), "threat": Linf(0.1), "regime": regime}
     whole = fit(recipe, wide(3), data, **settings, out=tmp_path / "whole")

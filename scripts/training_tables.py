@@ -44,7 +44,7 @@ class Study:
     held: int = 1_000
     tested: int = 5_000
     attacks: str = "pgd(steps=20), apgd(steps=30)"
-    losses: tuple[str, ...] = ("ce", "margin")
+    losses: tuple[str, ...] | None = ("ce", "margin")
     precision: str = "float32"
 
 
@@ -52,7 +52,7 @@ STUDIES: Final = {
     "hypocrisy": Study(),
     "capacity": Study(),
     "selection": Study(rows=1_000, held=100),
-    "whole": Study(rows=60_000, tested=500, attacks="autoattack", losses=("ce",), precision="bfloat16"),
+    "whole": Study(rows=60_000, tested=500, attacks="autoattack", losses=None, precision="bfloat16"),
 }
 
 

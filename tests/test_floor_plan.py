@@ -25,7 +25,7 @@ SHARED: Final = {
     "attacks": {
         *("attack", "best", "active", "fence", "slope", "ascent", "approach", "climb", "faces", "hinge"),
         *("windows", "bumps", "moves", "tries"),
-        *("asking", "walk", "site", "others", "border", "waves", "wander", "ray", "descent"),
+        *("asking", "walk", "site", "others", "border", "waves", "wander", "ray", "descent", "retreat"),
     },
     "objectives": {"objective", "surrogates"},
     "threats": {"threat", "slack", "finite"},

@@ -125,7 +125,10 @@ class Step:
         return torch.cat([gradient.flatten() for gradient in flat])
 
     def _ask(self, views: Views) -> tuple[Terms, Tensor]:
-        """Clear every gradient; give the terms of the rows here, and their weighted sum as a mean over all rows."""
+        """Clear every gradient; give the terms of the rows here, and their weighted sum as a mean over all rows.
+
+        Convolutions work channels last there, which changes no more than the order of sums.
+        """
         self.optimiser.zero_grad(set_to_none=True)
         for leaf in (*views.x.values(), *views.labels.values()):
             leaf.grad = None

@@ -52,7 +52,8 @@ def least(model: Linear, batch: Batch, order: float) -> Tensor:
     with torch.no_grad():
         logits = model(batch.x)
     gap = (logits[:, 0] - logits[:, 1]).abs()
-    return gap / torch.linalg.vector_norm(way, 2.0 if order == 2.0 else 1.0)
+    far: Tensor = gap / torch.linalg.vector_norm(way, 2.0 if order == 2.0 else 1.0)
+    return far
 
 
 @both

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, final
+from typing import Any, ClassVar, Final, final
 
 from frenemy.cli.draw import draw
 from frenemy.cli.options import at_least, read
@@ -41,6 +41,10 @@ class BoundaryOptions(Subject):
         """The norm, and how far to look."""
         norm = self.threat or "l2"
         return norm if ":" in norm else f"{norm}:{_FAR}"
+
+    def asked(self) -> dict[str, Any]:
+        """Every option that decides the numbers, for the record."""
+        return super().asked() | {"threat": self.threat or "l2"}
 
 
 _EPILOG: Final = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -86,6 +87,7 @@ def engine(
     """
     from lightning_fabric import Fabric
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its notices are not ours to give
     kind, _, place = device.partition(":")
     wanted: Any = [int(place)] if place.isdigit() else devices
     try:

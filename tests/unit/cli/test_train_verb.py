@@ -40,6 +40,15 @@ def test_a_trained_model_is_read_by_an_audit(frenemy: Frenemy, words: list[str],
     assert "beta was 2.0 and is 3.0" in changed.err
 
 
+def test_a_quiet_training_in_bfloat16_says_nothing(
+    words: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture, frenemy: Frenemy
+) -> None:
+    """Also not through the engine, which has notices of its own."""
+    said = frenemy("train", "standard", *words, "--precision", "bfloat16", "--quiet")
+    assert (said.code, said.out, said.err, caplog.text) == (0, "", "", "")
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
 def test_the_log_for_tensorboard_stands_in_the_run(
     frenemy: Frenemy, words: list[str], tmp_path: Path
 ) -> None:

@@ -222,7 +222,7 @@ def table(rows: list[dict[str, Any]], study: str) -> str:
             *(panels.over_seeds([row[word] for row in own], 1) for word in MEASURES),
         ]
         told = sorted({alarm for row in own for alarm in row["alarms"]})
-        kept = ", ".join(str(row["epoch"]) for row in own)
+        kept = ", ".join(dict.fromkeys(str(row["epoch"]) for row in own))
         cells += [
             f"{kept} of {case.regime['epochs']}",
             ", ".join(told),

@@ -26,10 +26,10 @@ def peak(run: Callable[[], object], warm: Callable[[], object]) -> float:
 
 
 def alone(*words: str) -> float:
-    """Median of three peaks, each printed by the script that runs, called with these words in a fresh process."""
+    """Median of five peaks, each printed by the script that runs, called with these words in a fresh process."""
     command = [sys.executable, sys.argv[0], *words]
     return median(
-        float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(3)
+        float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(5)
     )
 
 

@@ -113,7 +113,7 @@ CASES: Final = (
     _hypocrisy("thrm(lamb=5000)", "THRM, 5000", "9.2 / 22.6 / -"),
     *(
         _capacity(recipe, name, capacity)
-        for capacity in (1, 4)
+        for capacity in (1, 2, 3, 4)
         for recipe, name in (
             ("standard", "Standard"),
             ("pgdat", "PGD-AT"),

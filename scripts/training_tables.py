@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,7 +185,8 @@ def measure(case: Case, seed: int, options: argparse.Namespace) -> dict[str, Any
     row: dict[str, Any] = {"study": case.study, "name": case.name, "seed": seed, "n": len(test)}
     for word, measure_name in MEASURES.items():
         one = found[measure_name]
-        row[word] = [round(100 * value, 2) for value in (one.value, one.low, one.high)]
+        told = [round(100 * value, 2) for value in (one.value, one.low, one.high)]
+        row[word] = None if math.isnan(one.value) else told
     row["epoch"], row["alarms"] = fitted.epoch, [alarm.partition(":")[0] for alarm in fitted.alarms]
     row["facts"] = fitted.history[-1]["facts"]
     row["seconds"] = seconds(fitted)
@@ -219,7 +221,7 @@ def table(rows: list[dict[str, Any]], study: str) -> str:
         cells = [
             case.name,
             str(len(own)),
-            *(panels.over_seeds([row[word] for row in own], 1) for word in MEASURES),
+            *(_cell([row[word] for row in own if row[word]]) for word in MEASURES),
         ]
         told = sorted({alarm for row in own for alarm in row["alarms"]})
         kept = ", ".join(dict.fromkeys(str(row["epoch"]) for row in own))
@@ -232,6 +234,10 @@ def table(rows: list[dict[str, Any]], study: str) -> str:
             cells.insert(2, case.reported)
         lines.append(cells)
     return panels.table(head, lines)
+
+
+def _cell(found: list[list[float]]) -> str:
+    return panels.over_seeds(found, 1) if found else "undefined"
 
 
 def draw(rows: list[dict[str, Any]]) -> None:

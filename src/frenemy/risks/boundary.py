@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from frenemy.risks.search import Search
 from frenemy.rng import Key
 from frenemy.threats.spec import spell
 from frenemy.threats.threat import Threat, broadcast
+from frenemy.types import Goal
 
 __all__ = ["boundary"]
 
@@ -45,8 +46,6 @@ _HALVINGS: Final = 24
 """Beyond these, both sides of the border are the same in float32."""
 _ROWS: Final = 256
 """Examples in one job."""
-
-_Points: TypeAlias = tuple[Tensor, Tensor]
 
 
 def boundary(
@@ -90,7 +89,8 @@ def boundary(
         Borders. Examples whose input or answer is not finite are left out, and counted.
 
     Raises:
-        UsageError: the threat is no ball, an attack cannot search it or needs more than is seen, or a name is unknown.
+        UsageError: the threat is no ball, an attack cannot search it or needs more than is seen, a name is unknown, or
+            the data are a table with rules.
         DataError: no example is left.
 
     Cost: that of the attacks, and 24 forwards an example.
@@ -106,6 +106,11 @@ def boundary(
     if getattr(ball, "order", 0) < 1:
         raise UsageError(
             f"expected l2, linf or l1, got {spell(ball)}; it has no distance that a way shortens"
+        )
+    if examples.rules is not None:
+        raise UsageError(
+            f"expected a table without rules, got {examples.rules.source} beside it; audits heed it, this does not: "
+            "ask about a copy of the table alone"
         )
     known = list(examples.classes)
     if towards is not None and towards not in known:
@@ -189,16 +194,18 @@ def _nearest(
     with still(model):
         clean = look(model, batch.x, batch_size)
         before = torch.where(finite(clean), clean.argmax(1), -1)
-        leaving = torch.ones_like(before, dtype=torch.bool) if goal is None else before == goal
+        sound, ways = before >= 0, list[tuple[Tensor, Objective]]()
+        if goal is None:
+            ways.append((sound, Reversal()))
+        else:
+            ways += [(sound & (before == goal), Reversal()), (sound & (before != goal), Targeted(goal))]
         point, distance = batch.x.clone(), torch.full((len(batch),), math.inf, device=batch.x.device)
-        for rows, objective in (
-            ((leaving & (before >= 0)).nonzero().flatten(), cast(Objective, Reversal())),
-            ((~leaving & (before >= 0)).nonzero().flatten(), Targeted(goal or 0)),
-        ):
+        for rows, objective in ((chosen.nonzero().flatten(), objective) for chosen, objective in ways):
             if len(rows):
                 part = batch.rows(rows)
+                wanted = objective.goal(clean[rows], part.y)
                 point[rows], distance[rows] = _searched(
-                    model, part, ball, searches, objective, key, batch_size
+                    model, part, ball, searches, objective, wanted, key, batch_size
                 )
         after = look(model, point, batch_size).argmax(1)
     found = {"point": point, "distance": distance.double(), "before": before, "after": after}
@@ -211,11 +218,11 @@ def _searched(
     ball: Threat,
     searches: list[Attack],
     objective: Objective,
+    goal: Goal,
     key: Key,
     batch_size: int,
-) -> _Points:
+) -> tuple[Tensor, Tensor]:
     """The nearest point of the boundary for each row, and its distance."""
-    goal = objective.goal(look(model, batch.x, batch_size), batch.y)
     point, distance = batch.x.clone(), torch.full((len(batch),), math.inf, device=batch.x.device)
     for place, attack in enumerate(searches):
         found = attack(model, batch, threat=ball, objective=objective, key=key.fold(place))

@@ -150,14 +150,14 @@ class Substitute:
             (slope,) = torch.autograd.grad(own, before)
             x = hold_(before.detach() + self.step * slope.sign(), threat.low, threat.high)
         memory.put(f"point {number}", batch.index, x)
-        memory.put(f"said {number}", batch.index, self._said(memory, x, batch.y))
+        memory.put(f"said {number}", batch.index, self._said(memory, Batch(x, batch.y, batch.index)))
         memory.put("asked", batch.index, torch.full((len(batch),), number + 1.0))
 
-    def _said(self, memory: Memory, x: Tensor, y: Tensor) -> Tensor:
+    def _said(self, memory: Memory, batch: Batch) -> Tensor:
         """What the teacher says, as distributions `(batch, classes)`."""
-        classes = memory.of("said 0", torch.empty(0, dtype=torch.int64)).shape[1]
+        classes = memory.of("said 0", batch.index).shape[1]
         if "teacher" not in memory.nets:
-            return one_hot(y, classes)
+            return one_hot(batch.y, classes)
         with torch.no_grad():
-            logits: Tensor = memory.nets["teacher"](x.float())
+            logits: Tensor = memory.nets["teacher"](batch.x.float())
         return logits.softmax(1) if self.gives == "scores" else one_hot(logits.argmax(1), classes)

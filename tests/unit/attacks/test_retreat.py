@@ -57,26 +57,32 @@ def least(model: Linear, batch: Batch, order: float) -> Tensor:
 
 
 @both
-@pytest.mark.parametrize("threat", [L2(100.0, -50, 50), Linf(50.0, -50, 50)], ids=["l2", "linf"])
-def test_the_border_of_a_linear_model_is_nearly_reached(made: Any, threat: Any) -> None:
+@pytest.mark.parametrize(
+    ("threat", "median", "most"),
+    [(L2(100.0, -50, 50), 1.05, 1.1), (Linf(50.0, -50, 50), 1.12, 1.35)],
+    ids=["l2", "linf"],
+)
+def test_the_border_of_a_linear_model_is_nearly_reached(
+    made: Any, threat: Any, median: float, most: float
+) -> None:
     model, batch = scene()
     found = searched(made(queries=4000), model, batch, threat)
     ratio = threat.norm(found.x - batch.x) / least(model, batch, threat.order)
     assert bool(found.success.all())
     assert float(ratio.min()) > 1 - 1e-4
-    assert float(ratio.median()) < 1.2
-    assert float(ratio.max()) < 1.5
+    assert float(ratio.median()) < median
+    assert float(ratio.max()) < most
 
 
 def test_the_highest_score_alone_will_do() -> None:
-    """Of three classes one score is shown; the search comes as near as with all, within a few in a hundred."""
+    """Of three classes one score is shown; at the median the search comes as near as with all."""
     model, batch = scene(3)
     threat = L2(100.0, -50, 50)
     whole = searched(PartialNES(queries=2000), Veiled(model, Access.SCORES), batch, threat)
     one = searched(PartialNES(queries=2000), Veiled(model, Access.SCORES, top=1), batch, threat)
     assert bool(one.success.all())
     ratio = threat.norm(one.x - batch.x) / threat.norm(whole.x - batch.x)
-    assert float(ratio.median()) < 1.25
+    assert float(ratio.median()) < 1.05
 
 
 @both

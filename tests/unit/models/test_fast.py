@@ -59,6 +59,13 @@ class Keywords(nn.Module):
         return nn.functional.linear(input=x.flatten(2), weight=self.mix.weight)
 
 
+class Bits(nn.Module):
+    """Looks at the bits of a tensor that lies channels last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.view(torch.int32) & -1).view(dtype=torch.float32)
+
+
 class Viewing(nn.Module):
     """Flattens by `view`, which a channels-last tensor does not allow."""
 
@@ -133,6 +140,24 @@ def test_what_follows_a_convolution_lies_channels_last(
     with still(model):
         wrap(model)(x)
     assert seen == [False, True, True]
+
+
+@pytest.mark.parametrize("wrap", [Fast, Lowered])
+def test_a_view_as_another_type_stays_one(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    with torch.random.fork_rng(devices=[]):
+        model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)).eval()
+    x = inputs((2, 4, 4))
+    layers = list(model)
+    seen = nn.Sequential(layers[0], Widened(), Bits(), *layers[1:])
+    with torch.no_grad():
+        torch.testing.assert_close(wrap(seen)(x), wrap(model)(x))
+
+
+class Widened(nn.Module):
+    """Float32, whatever came."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float()
 
 
 def test_no_trace_is_left_and_nothing_is_rerouted_afterwards() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.oracles import linear_net
 from torch import Tensor, nn
 
 from frenemy.data.examples import Examples
+from frenemy.data.rules import Rules
 from frenemy.errors import DataError, UsageError
 from frenemy.models.linear import Linear
 from frenemy.risks.borders import Borders
@@ -129,6 +131,12 @@ def test_a_short_look_finds_only_what_is_near() -> None:
     seen = boundary(model, wide(x), threat=f"l2:{eps}")
     clear = ((expected - eps).abs() > 0.02 * eps).numpy()
     np.testing.assert_array_equal(seen.found[clear], (expected < eps).numpy()[clear])
+
+
+def test_a_table_with_rules_is_refused_since_they_would_not_be_heeded() -> None:
+    data = replace(wide(Key(3).normal(INDEX, (6,))), rules=Rules(columns=tuple("abcdef"), fixed=(0,)))
+    with pytest.raises(UsageError, match="table without rules"):
+        boundary(linear_net(6, 3, Key(2)), data)
 
 
 @pytest.mark.parametrize(

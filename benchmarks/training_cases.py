@@ -50,7 +50,7 @@ def _hypocrisy(recipe: str, name: str, reported: str) -> Case:
 def _whole(recipe: str, name: str, reported: str = "") -> Case:
     regime = {
         "epochs": 10,
-        "schedule": "triangle",
+        "schedule": "one-cycle",
         "peak": 0.3,
         "warm_up": 4,
         "attack_precision": "bfloat16",

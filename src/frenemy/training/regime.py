@@ -12,7 +12,7 @@ __all__ = ["Regime"]
 
 _CHOICES: Final = {
     "optimiser": ("adam", "sgd"),
-    "schedule": ("constant", "step", "cosine", "triangle"),
+    "schedule": ("constant", "step", "cosine", "one-cycle"),
     "augment": ("none", "flip", "crop", "crop-flip"),
     "select": ("robust", "clean", "last"),
     "average": ("none", "ema", "swa"),
@@ -36,11 +36,11 @@ class Regime:
         rate: learning rate at its highest.
         momentum: of SGD, in [0, 1).
         weight_decay: L2 penalty as in both optimisers of PyTorch (coupled), 0 or more.
-        schedule: `constant`; `step`, times `drop` at each of `milestones`; `cosine`, down to 0; `triangle`, up to
-            `peak` and down to 0, linearly.
+        schedule: `constant`; `step`, times `drop` at each of `milestones`; `cosine`, down to 0; `one-cycle`, from
+            0 up to `rate` at `peak` and down to 0, linearly (the cyclic rate of Wong et al. 2020).
         milestones: epochs after which the rate drops.
         drop: factor in (0, 1].
-        peak: share of the training in (0, 1) where the triangle is highest.
+        peak: share of the training in (0, 1) where the one cycle is highest.
         warm_up: epochs over which eps grows from 0 to its size, linearly in steps.
         augment: `flip` mirrors half of the pictures, `crop` shifts them by up to 4 pixels (padding with the lower end
             of the box), `crop-flip` does both; anew each epoch.
@@ -126,7 +126,7 @@ class Regime:
         """What the rate is multiplied by at a share of the training in [0, 1]."""
         if self.schedule == "cosine":
             return (1 + math.cos(math.pi * progress)) / 2
-        if self.schedule == "triangle":
+        if self.schedule == "one-cycle":
             return progress / self.peak if progress < self.peak else (1 - progress) / (1 - self.peak)
         if self.schedule == "step":
             epoch = progress * self.epochs + 1e-9

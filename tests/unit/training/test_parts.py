@@ -61,8 +61,8 @@ def test_the_schedules_are_those_of_torch() -> None:
         assert Regime(schedule="cosine").factor(share / 10) == pytest.approx(optimiser.param_groups[0]["lr"])
         optimiser.step()
         cosine.step()
-    triangle = Regime(schedule="triangle", peak=0.4)
-    assert [triangle.factor(p) for p in (0, 0.2, 0.4, 0.7, 1)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+    cycle = Regime(schedule="one-cycle", peak=0.4)
+    assert [cycle.factor(p) for p in (0, 0.2, 0.4, 0.7, 1)] == pytest.approx([0, 0.5, 1, 0.5, 0])
     assert [Regime(warm_up=4).grown(e) for e in (0.5, 2, 4, 9)] == [0.125, 0.5, 1, 1]
 
 

@@ -25,12 +25,29 @@ _ROOT = Path(__file__).parent
 @final
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A class that carries a card: its name, its module, the first line of its docstring, its card."""
+    """A class that carries a card, as its file has it.
+
+    Args:
+        name: of the class.
+        module: where it stands.
+        text: its docstring.
+        card: its card.
+        settings: what it takes, by name, each with its default as it is written: empty where there is none, and
+            `...` where it is no literal.
+        presets: data sets for which it has settings of a paper.
+    """
 
     name: str
     module: str
-    summary: str
+    text: str
     card: Card
+    settings: tuple[tuple[str, str], ...] = ()
+    presets: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return self.text.split("\n")[0]
 
     def load(self) -> Any:
         """Import the part's module and return the class."""
@@ -84,9 +101,42 @@ def _read(file: Path, root: Path) -> list[Part]:
     found = []
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and (call := _card_of(node)) is not None:
-            summary = (ast.get_docstring(node) or "").split("\n")[0]
-            found.append(Part(node.name, module, summary, _evaluate(call, f"{module}.{node.name}")))
+            card, text = _evaluate(call, f"{module}.{node.name}"), ast.get_docstring(node) or ""
+            found.append(Part(node.name, module, text, card, _settings(node), _presets(node)))
     return found
+
+
+def _settings(node: ast.ClassDef) -> tuple[tuple[str, str], ...]:
+    """What its `__init__` takes; for a dataclass, its fields."""
+    for line in node.body:
+        if isinstance(line, ast.FunctionDef) and line.name == "__init__":
+            plain, named = line.args.args[1:], line.args.kwonlyargs
+            first = [None] * (len(plain) - len(line.args.defaults))
+            values = [*first, *line.args.defaults, *line.args.kw_defaults]
+            return tuple(
+                (word.arg, _written(value)) for word, value in zip([*plain, *named], values, strict=True)
+            )
+    fields = [line for line in node.body if isinstance(line, ast.AnnAssign)]
+    return tuple(
+        (ast.unparse(line.target), _written(line.value))
+        for line in fields
+        if not ast.unparse(line.annotation).startswith("ClassVar")
+    )
+
+
+def _presets(node: ast.ClassDef) -> tuple[str, ...]:
+    """The keys of its `presets`."""
+    for line in node.body:
+        named = isinstance(line, ast.AnnAssign) and ast.unparse(line.target) == "presets"
+        if named and isinstance(line, ast.AnnAssign) and isinstance(line.value, ast.Dict):
+            return tuple(ast.literal_eval(key) for key in line.value.keys if key is not None)
+    return ()
+
+
+def _written(value: ast.expr | None) -> str:
+    if value is None:
+        return ""
+    return "..." if any(isinstance(node, ast.Name) for node in ast.walk(value)) else ast.unparse(value)
 
 
 def _card_of(node: ast.ClassDef) -> ast.Call | None:

@@ -103,7 +103,20 @@ def test_what_the_catalog_reads_is_what_python_imports(folder: str) -> None:
         loaded = part.load()
         assert loaded.__name__ == part.name
         assert loaded.card == part.card
-        assert (inspect.getdoc(loaded) or "").split("\n")[0] == part.summary != ""
+        assert inspect.getdoc(loaded) == part.text
+        assert part.summary != ""
+        assert tuple(getattr(loaded, "presets", ())) == part.presets
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_settings_of_a_part_are_those_it_takes(folder: str) -> None:
+    for part in catalog(folder).values():
+        taken = inspect.signature(part.load()).parameters.values()
+        assert [name for name, _ in part.settings] == [one.name for one in taken]
+        for (name, said), one in zip(part.settings, taken, strict=True):
+            assert (said == "") == (one.default is inspect.Parameter.empty), name
+            if said not in ("", "..."):
+                assert eval(said) == one.default, name
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

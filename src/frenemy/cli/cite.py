@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from frenemy.catalog import Part, catalog
-from frenemy.cli.list import FOLDERS
-from frenemy.errors import UsageError, nearest
+from frenemy.cli.list import found
 
 __all__ = ["run"]
 
@@ -16,13 +14,7 @@ def run(argv: list[str]) -> int:
             "usage: frenemy cite NAME ...\n\nPrint the BibTeX of attacks, recipes, models, data sets and other parts."
         )
         return 0
-    parts: dict[str, Part] = {}
-    for folder in FOLDERS.values():
-        parts |= catalog(folder)
-    plain = {name: name.lower().replace("-", "").replace("_", "") for name in argv}
-    for name, key in plain.items():
-        if key not in parts:
-            raise UsageError(f"unknown part '{name}'{nearest(key, parts)}")
-    for key in dict.fromkeys(plain.values()):
-        print(parts[key].card.bibtex(parts[key].name))
+    parts = dict.fromkeys(part for name in argv for _, part in found(name))
+    for part in parts:
+        print(part.card.bibtex(part.name))
     return 0

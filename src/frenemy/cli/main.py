@@ -30,7 +30,7 @@ _VERBS: Final = {
     "pairs": "find the nearest examples of different classes",
     "theory": "show toy problems whose numbers are known exactly",
     "report": "make the tables and the page of a finished audit again",
-    "list": "show the attacks, threats, objectives, models, data sets, methods and problems",
+    "list": "show the attacks, threats, objectives, models, data sets, methods and problems, or one of them in full",
     "cite": "print the BibTeX of what you used",
 }
 

@@ -72,6 +72,18 @@ def test_list_names_every_part(frenemy: Frenemy, word: str, folder: str) -> None
     assert max(len(line) for line in said.out.splitlines()) <= 80
 
 
+def test_list_shows_a_part_in_full_in_any_spelling(frenemy: Frenemy) -> None:
+    said = frenemy("list", "Logit-Pairing", "pgd").out
+    assert (
+        "logitpairing(lamb=0.5, alpha=0.5, steps=10, step_size=0.25, start='uniform', forward='joint')"
+        in said
+    )
+    assert "frenemy train logitpairing --preset paper --data mnist" in said
+    assert "PGD (attack)" in said
+    assert "Sees of the model: gradients." in said
+    assert "- returns the best point seen, not the last iterate" in said
+
+
 def test_list_and_cite_know_what_they_do_not_know(frenemy: Frenemy) -> None:
     assert "'atacks'; did you mean 'attacks'?" in frenemy("list", "atacks").refusal
     assert "'pdg'; did you mean 'pgd'?" in frenemy("cite", "PGD", "pdg").refusal

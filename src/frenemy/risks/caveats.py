@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from frenemy.attacks.attack import Status
@@ -14,8 +15,10 @@ from frenemy.risks.headline import Sought
 from frenemy.risks.plan import Plan
 from frenemy.risks.trust import Finding, graded
 from frenemy.risks.wishes import WHO
+from frenemy.threats.threat import Threat, meets
+from frenemy.types import Inputs
 
-__all__ = ["about_gradients", "about_plan", "about_sample", "about_search"]
+__all__ = ["about_gradients", "about_plan", "about_sample", "about_search", "about_size"]
 
 _LATE: Final = 0.8
 """Successes after this share of the steps are late."""
@@ -59,6 +62,18 @@ def about_plan(plan: Plan, classes: int) -> list[Finding]:
         )
         found.append(Finding("loss replaced", seen, "note"))
     return found
+
+
+def about_size(threat: Threat, x: Inputs) -> list[Finding]:
+    """Say so where the threat can turn all examples into one and the same."""
+    if not len(x) or not meets(threat, x):
+        return []
+    seen = (
+        f"A perturber with eps {float(torch.as_tensor(threat.eps).max()):g} can turn every example into the middle of "
+        "the box, so no model withstands it for more than one class, and A says little about this one."
+    )
+    fix = "Take a smaller eps; for pictures in [0, 1] it is often written as a fraction, such as linf:8/255."
+    return [Finding("eps too large", seen, "note", fix)]
 
 
 def about_search(wish: str, searches: Sequence[Sought], count: int) -> list[Finding]:

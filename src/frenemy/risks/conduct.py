@@ -11,7 +11,7 @@ import torch
 
 import frenemy
 from frenemy.models.answers import Answers
-from frenemy.risks.caveats import about_gradients, about_plan, about_sample, about_search
+from frenemy.risks.caveats import about_gradients, about_plan, about_sample, about_search, about_size
 from frenemy.risks.curves import Course, grid, trace
 from frenemy.risks.fates import columns, fates
 from frenemy.risks.headline import seek
@@ -85,6 +85,8 @@ def conduct(
     count = len(inquiry.judged)
     ended = fates(inquiry, found, around, eps)
     findings += about_plan(plan, classes)
+    if rules is None:
+        findings += about_size(threat, inquiry.examples.batch(torch.as_tensor(inquiry.judged)).x)
     for wish, searches in found.searches.items():
         findings += about_search(wish, searches, count)
     findings += about_gradients(found.searches, count)

@@ -81,7 +81,8 @@ def sensible_risk(
 
     References:
         001, Definitions 1 and 2, Theorem 1. A search finds at most what there is: sensible and robust risk are lower
-        bounds.
+        bounds. Where the reference leaves the enemy a strip of less than eps / 25 some are missed (one of 38 examples
+        of `Halves` at eps / 48, sixteen of 36 at eps / 190).
     """
     classes = len(examples.classes)
     both, device = Both(model, reference), device_of(model)

@@ -12,7 +12,7 @@ from frenemy.errors import ThreatError
 from frenemy.rng import Key
 from frenemy.types import Flags, Inputs, PerExample
 
-__all__ = ["Threat", "broadcast", "radii", "room"]
+__all__ = ["Threat", "broadcast", "meets", "radii", "room"]
 
 
 @runtime_checkable
@@ -98,3 +98,16 @@ def broadcast(values: Tensor, x: Tensor) -> Tensor:
 def room(origin: Inputs, low: float | Tensor, high: float | Tensor) -> tuple[Tensor, Tensor]:
     """How far each coordinate may fall and rise inside the box: `(low - origin, high - origin)`, held to 0 between."""
     return (low - origin).clamp(max=0), (high - origin).clamp(min=0)
+
+
+def meets(threat: Threat, x: Inputs) -> bool:
+    """Say whether the middle of the box belongs to the set of every row, so that all can be turned into one input.
+
+    Then no model withstands the threat for more than one class. A box without ends has no middle, and finite threats
+    (rotations, say) are not asked.
+    """
+    if hasattr(threat, "count"):
+        return False
+    low, high = (torch.as_tensor(end, dtype=x.dtype, device=x.device) for end in (threat.low, threat.high))
+    middle = ((low + high) / 2).expand_as(x)
+    return bool(threat.contains(middle, x, radii(threat.eps, x)).all())

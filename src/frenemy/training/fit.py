@@ -20,7 +20,7 @@ from frenemy.models.model import device_of
 from frenemy.models.norms import norm_parameters, norms
 from frenemy.rng import Key
 from frenemy.threats.linf import Linf
-from frenemy.threats.threat import Threat, radii
+from frenemy.threats.threat import Threat, meets, radii
 from frenemy.training.checkpoint import read
 from frenemy.training.engine import Engine
 from frenemy.training.log import Logged
@@ -30,6 +30,11 @@ from frenemy.training.run import Run
 from frenemy.training.watch import alarms
 
 __all__ = ["CHECKPOINT", "Fitted", "asked", "fit"]
+
+_ALIKE: Final = (
+    "eps too large: the threat can turn every example into the middle of the box, so no model withstands it for more "
+    "than one class; take a smaller eps, such as linf:8/255 for pictures in [0, 1]"
+)
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 """The file in a run directory that a training goes on from."""
@@ -115,7 +120,7 @@ def fit(
             f"{regime.batch_size} and {len(examples) - regime.hold_out} examples; take fewer processes"
         )
     threat = threat or Linf(0.0, examples.low, examples.high)
-    _possible(threat, examples)
+    alike = _possible(threat, examples)
     model = prepared(recipe, model)
     _normed(model, min(regime.batch_size, len(examples) - regime.hold_out), where.world, regime.only)
     model.to(where.device)
@@ -132,6 +137,7 @@ def fit(
         run.train(told or (lambda what, share: None), logged)
     held = run.held.y.bincount(minlength=1) if len(run.held) else torch.ones(1)
     said = alarms(run.history, float(held.max()) / max(float(held.sum()), 1.0))
+    said += [_ALIKE] if alike else []
     model.load_state_dict(run.chosen())
     return Fitted(model.eval(), run.best_epoch, tuple(run.history), tuple(said))
 
@@ -164,8 +170,9 @@ def _normed(model: nn.Module, rows: int, world: int, only: str) -> None:
         )
 
 
-def _possible(threat: Threat, examples: Examples) -> None:
-    """Refuse a threat that leaves some example no point, before anything is trained."""
+def _possible(threat: Threat, examples: Examples) -> bool:
+    """Refuse a threat that leaves some example no point; say whether it can make all of them alike."""
+    alike = True
     for rows in torch.split(torch.arange(len(examples)), 4096):
         batch = examples.batch(rows)
         eps = radii(threat.eps, batch.x)
@@ -175,6 +182,8 @@ def _possible(threat: Threat, examples: Examples) -> None:
                 f"expected a point of norm {float(eps[empty[0]]):g} inside the box for every example, got none for "
                 f"example {int(batch.index[empty[0]])}; use a smaller eps"
             )
+        alike = alike and meets(threat, batch.x)
+    return alike
 
 
 def _plain(settings: Any, prefix: str) -> dict[str, Any]:

@@ -80,3 +80,14 @@ def test_probabilities_are_judged_like_the_logits_they_came_from(
 def test_one_loss_alone_is_said(plain: nn.Module, few: Examples) -> None:
     assert "cross-entropy only" in names(audit(plain, few, **{**QUICK, "losses": ["ce"]}))
     assert "cross-entropy only" not in names(audit(plain, few, **{**QUICK, "losses": ["margin"]}))
+
+
+@pytest.mark.parametrize(("threat", "alike"), [("linf:0.5", True), ("linf:0.49", False), ("l2:4", True)])
+def test_a_threat_that_makes_all_examples_alike_is_said(
+    plain: nn.Module, few: Examples, threat: str, alike: bool
+) -> None:
+    """The middle of 64 pixels is at most 4 away in L2; whatever the model says there is one answer for all."""
+    found = audit(plain, few, **{**QUICK, "threat": threat})
+    assert ("eps too large" in names(found)) is alike
+    kept = next(m.estimate.value for m in found.measurements if m.measure == "accuracy_adversarial")
+    assert not alike or kept <= few.y.bincount().max() / len(few)

@@ -18,6 +18,7 @@ from frenemy.risks.headline import seek
 from frenemy.risks.inquiry import Inquiry
 from frenemy.risks.levels import about_levels
 from frenemy.risks.plan import Plan
+from frenemy.risks.plausible import about_fit
 from frenemy.risks.pool import Pool
 from frenemy.risks.result import Audit, Curve, Measurement
 from frenemy.risks.ruled import about_rules
@@ -85,6 +86,9 @@ def conduct(
     count = len(inquiry.judged)
     ended = fates(inquiry, found, around, eps)
     findings += about_plan(plan, classes)
+    findings += about_fit(
+        inquiry.labels[inquiry.judged], inquiry.answers[inquiry.judged], inquiry.examples.classes
+    )
     if rules is None:
         findings += about_size(threat, inquiry.examples.batch(torch.as_tensor(inquiry.judged)).x)
     for wish, searches in found.searches.items():

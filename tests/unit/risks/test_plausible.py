@@ -15,6 +15,7 @@ from frenemy.models.build import initialise
 from frenemy.models.mlp import MLP
 from frenemy.risks.audit import audit
 from frenemy.risks.plausible import about_fit
+from frenemy.rng import Key
 
 QUICK: Final[dict[str, Any]] = {"threat": "linf:0.1", "effort": "quick", "curve": 0}
 

@@ -36,7 +36,7 @@ __all__ = ["audit"]
 
 
 def audit(
-    model: Model,
+    model: Model | str,
     data: Examples | str,
     *,
     threat: Threat | str = "linf:8/255",
@@ -79,6 +79,7 @@ def audit(
 
     Args:
         model: gives logits; any `torch.nn.Module` or callable. It is looked at in evaluation mode and left as it was.
+            Or words as on the command line: `"mlp:weights.safetensors"`, `"net.py:make"`, `"onnx:net.onnx"`.
         data: the examples, or what `frenemy.load` understands, such as `"digits"`.
         threat: what may be done to an input; words such as `"linf:8/255"` take their box from the data.
         objectives: some of `untargeted` (or `enemy`), `hypocritical` (or `friend`), `reversal`.

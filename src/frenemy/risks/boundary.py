@@ -49,7 +49,7 @@ _ROWS: Final = 256
 
 
 def boundary(
-    model: Model,
+    model: Model | str,
     data: Examples | str,
     *,
     threat: Threat | str = "l2:1000",
@@ -72,7 +72,7 @@ def boundary(
     none is nearer.
 
     Args:
-        model: gives logits; looked at in evaluation mode and left as it was.
+        model: gives logits; looked at in evaluation mode and left as it was. Or words, as for `frenemy.audit`.
         data: the examples, or what `frenemy.load` understands.
         threat: its norm is what is to be least; its size, how far to look at most; its box, where.
         attacks: attacks by name, with settings in brackets if need be; of each example the nearest point counts. By

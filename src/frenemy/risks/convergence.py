@@ -97,7 +97,7 @@ class Watched:
 
 
 def converge(
-    model: Model,
+    model: Model | str,
     data: Examples | str,
     *,
     threat: Threat | str = "linf:8/255",
@@ -116,7 +116,7 @@ def converge(
     """Run a search several times, to its last step, and write down what it sees on its way.
 
     Args:
-        model: gives logits; looked at in evaluation mode and left as it was.
+        model: gives logits; looked at in evaluation mode and left as it was. Or words, as for `frenemy.audit`.
         data: the examples, or what `frenemy.load` understands.
         threat: what may be done to an input.
         objective: `untargeted` (or `enemy`), `hypocritical` (or `friend`), `reversal`.

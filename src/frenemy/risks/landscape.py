@@ -31,7 +31,7 @@ __all__ = ["check", "landscape"]
 
 
 def landscape(
-    model: Model,
+    model: Model | str,
     data: Examples | str,
     *,
     threat: Threat | str = "linf:8/255",
@@ -54,7 +54,7 @@ def landscape(
     may leave the box: clipping would bend the plane.
 
     Args:
-        model: gives logits; looked at in evaluation mode and left as it was.
+        model: gives logits; looked at in evaluation mode and left as it was. Or words, as for `frenemy.audit`.
         data: the examples, or what `frenemy.load` understands.
         threat: its norm gives the directions, its eps the scale.
         objective: whose loss: `untargeted` (or `enemy`), `hypocritical` (or `friend`), `reversal`.

@@ -13,6 +13,7 @@ from frenemy.data.examples import Examples
 from frenemy.data.find import load
 from frenemy.errors import UsageError, nearest
 from frenemy.models.answers import Answers
+from frenemy.models.build import build
 from frenemy.models.files import fingerprint
 from frenemy.models.model import Model, device_of
 from frenemy.models.still import still
@@ -70,17 +71,20 @@ class Question:
         return self
 
 
-def question(model: Model, data: Examples | str, threat: Threat | str, name: str | None) -> Question:
+def question(model: Model | str, data: Examples | str, threat: Threat | str, name: str | None) -> Question:
     """Make ready what was asked about.
 
     Args:
-        model: gives logits.
+        model: gives logits; or words that `frenemy.models.build` understands.
         data: the examples, or what `frenemy.load` understands.
         threat: words such as `linf:8/255` take their box from the data.
-        name: what to call the model; its class by default.
+        name: what to call the model; by default its class, or what the words make of it.
     """
     examples = load(data) if isinstance(data, str) else data
     around = parse(threat, low=examples.low, high=examples.high) if isinstance(threat, str) else threat
+    if isinstance(model, str):
+        model, called = build(model, examples=examples)
+        name = name or called
     answering = model if isinstance(model, Answers) else Answers(model)
     answering.access = Access.GRADIENTS
     return Question(answering, name or type(answering.model).__name__, examples, around, device_of(answering))

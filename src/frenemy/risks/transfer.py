@@ -37,7 +37,7 @@ _ROWS: Final = 1024
 
 
 def transfer(
-    models: Mapping[str, Model],
+    models: Mapping[str, Model | str],
     data: Examples | str,
     *,
     threat: Threat | str = "linf:8/255",
@@ -56,7 +56,7 @@ def transfer(
     step: the point of highest loss is passed on, not the first success, which lies just beyond the source's own border.
 
     Args:
-        models: at least two, by name.
+        models: at least two, by name; each as for `frenemy.audit`.
         data: the examples, or what `frenemy.load` understands.
         threat: what may be done to an input; words take their box from the data.
         objectives: `untargeted` (or `enemy`), `hypocritical` (or `friend`).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ import frenemy
 from frenemy.attacks.attack import Status
 from frenemy.data.examples import Examples
 from frenemy.errors import UsageError
+from frenemy.models.files import config_of, save
 from frenemy.risks.audit import audit
 from frenemy.risks.curves import grid
 from frenemy.risks.result import Audit
@@ -28,6 +30,13 @@ SPHERES: Final = ("sphere-linf:0.1", "sphere-l2:0.5", "sphere-l1:3")
 @pytest.fixture(scope="module")
 def found(plain: nn.Module, few: Examples) -> Audit:
     return audit(plain, few, **QUICK)
+
+
+def test_a_model_in_words_is_the_model(found: Audit, plain: nn.Module, few: Examples, tmp_path: Path) -> None:
+    save(plain, tmp_path / "net.safetensors", config_of(plain))
+    said = audit(str(tmp_path / "net.safetensors"), few, **QUICK)
+    assert said.model == "net"
+    assert [m.estimate for m in said.measurements] == [m.estimate for m in found.measurements]
 
 
 def headline(found: Audit) -> dict[str, frenemy.Estimate]:

@@ -30,6 +30,8 @@ _FINEST: Final = 2.0**-18
 """Least tolerance of a bisection: below it, points on both sides of the border are the same in float32."""
 _NARROWEST: Final = 0.0125
 """Least radius of a cloud as a share of the distance; it must be wide beside what bisection leaves."""
+_COARSEST: Final = 1e-3
+"""Largest tolerance of a bisection, which is what the last distance is known to."""
 _HALVINGS: Final = 20
 """Steps tried before a point stays where it is."""
 _TINY: Final = 1e-30
@@ -98,7 +100,9 @@ class HopSkipJump:
             "clouds are 1/80 of the distance wide at least; the paper's are one over the number of features, which for "
             "784 is no wider across the border than what bisection leaves, so that many answers tell nothing",
             "the first cloud is no wider than later ones; the released code's is a tenth of the box",
-            "bisection stops at 2^-18 of the way: what is finer is lost in float32",
+            "bisection stops at twice the width of a cloud across the border, as a share of the distance, where the "
+            "paper's stops at once that width; and at 2^-18, for what is finer is lost in float32, and 1/1000. On the "
+            "LeNet 4 to 6 % nearer from 1000 queries on (50 points, two keys)",
             "each example walks by its own slope and step; in Foolbox they depend on the batch",
             "the slope is made of the changes that are left after the cut at the box, as in the released code",
             "without a box to draw uniformly from, the first success is looked for in ever wider normal clouds",
@@ -121,7 +125,9 @@ class HopSkipJump:
 
     def _walk(self, site: Site) -> Walk:
         features = len(site.x)
-        tolerance = max(features ** (-2.0 if site.order == math.inf else -1.5), _FINEST)
+        share = max(1 / features, _NARROWEST)
+        across = share / (features if site.order == math.inf else math.sqrt(features))
+        tolerance = max(min(2 * across, _COARSEST), _FINEST)
         point = yield from away(site)
         if point is None:
             return
@@ -129,8 +135,7 @@ class HopSkipJump:
         slope = torch.zeros_like(site.x)
         for step in count(1):
             far = float(site.norm(point - site.x))
-            radius = far * max(1 / features, _NARROWEST)
-            slope = self.memory * slope + (yield from self._slope(site, point, radius, step))
+            slope = self.memory * slope + (yield from self._slope(site, point, far * share, step))
             trial = yield from self._onward(site, point, slope, far / math.sqrt(step))
             point = yield from bisected(site, trial, tolerance)
 

@@ -1,6 +1,6 @@
 """Searches by labels beside their peers: the same model, points and queries; distance reached and CPU time a query.
 
-    python benchmarks/labels.py --data-dir DIR [--points 50] [--peers] [--out FILE.json]
+    python benchmarks/labels.py --data-dir DIR --model lenet:FILE [--points 50] [--keys 2] [--peers] [--out FILE.json]
 
 Peers that are not installed are left out. The floor is the model's forward on as many rows in chunks of 256.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import statistics
 import time
@@ -125,13 +126,18 @@ PEERS: dict[str, Callable[[Watch, Tensor], None]] = {
 
 
 def peer(
-    run: Callable[[Watch, Tensor], None], model: nn.Module, x: Tensor, y: Tensor, marks: tuple[int, ...]
+    run: Callable[[Watch, Tensor], None],
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    marks: tuple[int, ...],
+    keys: int,
 ) -> Any:
-    """Let a peer search one point after the other, and read its distances at the marks."""
+    """Let a peer search one point after the other, once a key, and read its distances at the marks."""
     reached, rows, began = [], 0, time.process_time()
-    for place in range(len(x)):
-        torch.manual_seed(place)
-        np.random.seed(place)  # noqa: NPY002
+    for key, place in itertools.product(range(keys), range(len(x))):
+        torch.manual_seed(1000 * key + place)
+        np.random.seed(1000 * key + place)  # noqa: NPY002
         watch = Watch(model, x[place : place + 1], int(y[place]), marks)
         try:
             with contextlib.suppress(Spent):
@@ -143,18 +149,18 @@ def peer(
     return _line(np.array(reached), marks, (time.process_time() - began) / rows)
 
 
-def own(name: str, model: nn.Module, batch: frenemy.Batch, marks: tuple[int, ...]) -> Any:
-    """Let one of ours search all points at once; read its distances at the marks."""
+def own(name: str, model: nn.Module, batch: frenemy.Batch, marks: tuple[int, ...], keys: int) -> Any:
+    """Let one of ours search all points at once, once a key; read its distances at the marks."""
     attack = asked(name)[0].having({"queries": marks[-1], "batch_size": 256}).attack
-    began = time.process_time()
-    found = attack(
-        model, batch, threat=frenemy.L2(1000.0), objective=frenemy.Untargeted(), key=frenemy.Key(0)
-    )
-    seconds = (time.process_time() - began) / int(found.queries.sum())
-    places = Books.marks(marks[-1])
+    threat, places = frenemy.L2(1000.0), Books.marks(marks[-1])
     columns = [max(k for k, place in enumerate(places) if place <= mark) for mark in marks]
-    assert found.books is not None
-    return _line(found.books.trace[:, columns].numpy(), marks, seconds)
+    reached, rows, began = [], 0, time.process_time()
+    for key in range(keys):
+        found = attack(model, batch, threat=threat, objective=frenemy.Untargeted(), key=frenemy.Key(key))
+        assert found.books is not None
+        rows += int(found.queries.sum())
+        reached.append(found.books.trace[:, columns].numpy())
+    return _line(np.concatenate(reached), marks, (time.process_time() - began) / rows)
 
 
 def floor(model: nn.Module, x: Tensor, rows: int) -> float:
@@ -176,7 +182,15 @@ def _line(reached: Any, marks: tuple[int, ...], seconds: float) -> dict[str, Any
         "mean": [round(float(m), 4) for m in reached.mean(0)],
         "within 1.5": [round(float(m), 4) for m in (reached <= 1.5).mean(0)],
         "microseconds": round(1e6 * seconds, 1),
+        "distances": reached.round(4).tolist(),
     }
+
+
+def beside(line: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    """How many times as far as ours, at each mark: the geometric mean over points and keys, with its standard error."""
+    ratio = np.log(np.array(line["distances"])) - np.log(np.array(ours["distances"]))
+    error = ratio.std(0, ddof=1) / np.sqrt(len(ratio))
+    return [f"{np.exp(m):.2f} ± {np.exp(m) * e:.2f}" for m, e in zip(ratio.mean(0), error, strict=True)]
 
 
 def main() -> None:
@@ -185,6 +199,7 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--model", required=True, help="a model of MNIST, such as lenet:FILE.safetensors")
     parser.add_argument("--points", type=int, default=50)
+    parser.add_argument("--keys", type=int, default=1, help="runs of each search from other starts")
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--marks", default="1000,2400,4000")
@@ -199,6 +214,7 @@ def main() -> None:
     found: dict[str, Any] = {
         "threads": torch.get_num_threads(),
         "points": len(batch),
+        "keys": options.keys,
         "model": Path(options.model).name,
     }
     found["floor"] = base = round(1e6 * floor(model, batch.x, 20000), 1)
@@ -211,15 +227,16 @@ def main() -> None:
     names = [*OWN, *(PEERS if options.peers else ())]
     for name in [n for n in names if not options.only or n.startswith(tuple(options.only.split(";")))]:
         line = (
-            own(name, model, batch, marks)
+            own(name, model, batch, marks, options.keys)
             if name in OWN
-            else peer(PEERS[name], model, batch.x, batch.y, marks)
+            else peer(PEERS[name], model, batch.x, batch.y, marks, options.keys)
         )
         if line is None:
             continue
         found[name] = line
         print(
-            f"{name}: median {line['median']} at {line['queries']}, {line['microseconds']} us a query",
+            f"{name}: median {line['median']} at {line['queries']}, {line['microseconds']} us a query; over "
+            f"HopSkipJump {beside(line, found['hopskipjump']) if 'hopskipjump' in found else '-'}",
             flush=True,
         )
         if options.out:

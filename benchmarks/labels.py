@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rivals import ratios
 from torch import Tensor, nn
 
 import frenemy
@@ -182,15 +183,8 @@ def _line(reached: Any, marks: tuple[int, ...], seconds: float) -> dict[str, Any
         "mean": [round(float(m), 4) for m in reached.mean(0)],
         "within 1.5": [round(float(m), 4) for m in (reached <= 1.5).mean(0)],
         "microseconds": round(1e6 * seconds, 1),
-        "distances": reached.round(4).tolist(),
+        "distances": [[round(d, 4) if d < np.inf else None for d in row] for row in reached.tolist()],
     }
-
-
-def beside(line: dict[str, Any], ours: dict[str, Any]) -> list[str]:
-    """How many times as far as ours, at each mark: the geometric mean over points and keys, with its standard error."""
-    ratio = np.log(np.array(line["distances"])) - np.log(np.array(ours["distances"]))
-    error = ratio.std(0, ddof=1) / np.sqrt(len(ratio))
-    return [f"{np.exp(m):.2f} ± {np.exp(m) * e:.2f}" for m, e in zip(ratio.mean(0), error, strict=True)]
 
 
 def main() -> None:
@@ -236,7 +230,7 @@ def main() -> None:
         found[name] = line
         print(
             f"{name}: median {line['median']} at {line['queries']}, {line['microseconds']} us a query; over "
-            f"HopSkipJump {beside(line, found['hopskipjump']) if 'hopskipjump' in found else '-'}",
+            f"HopSkipJump {[round(mean, 2) for mean, _ in ratios(line, found.get('hopskipjump', line))]}",
             flush=True,
         )
         if options.out:

@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import labelled
 import panels
+import rivals
 from white_box_models import KINDS, trained
 from white_box_models import RUNS as LENETS
 
@@ -197,6 +198,7 @@ def main() -> None:
         kept = labelled.read(RESULTS)
         for name, write_out in labelled.TABLES.items():
             panels.fill(name, write_out(kept), PAGE)
+        panels.fill("rivals", rivals.table(rivals.read()), PAGE)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "benchmarks")]
 
 import black_box_tables  # noqa: E402
 import labelled  # noqa: E402
+import rivals  # noqa: E402
 
 
 class Recount(nn.Module):
@@ -73,9 +75,20 @@ def test_means_say_of_how_many_they_are() -> None:
     assert labelled.means(row) == ["2.000 ± 1, of 2", "2.000 ± 0.58"]
 
 
+def test_ratios_compare_point_by_point_and_leave_out_what_found_nothing() -> None:
+    ours = {"distances": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]}
+    twice = {"distances": [[2.0, 4.0], [6.0, 8.0], [10.0, None]]}
+    assert rivals.ratios(twice, ours) == [pytest.approx((2.0, 0.0)), pytest.approx((2.0, 0.0))]
+    spread = {"distances": [[2.0, 2.0], [6.0, 4.0], [40.0, 6.0]]}
+    (mean, error), _ = rivals.ratios(spread, ours)
+    assert mean == pytest.approx(32 ** (1 / 3))
+    assert error == pytest.approx(mean * math.log(4) / 3)
+
+
 def test_the_page_is_what_the_results_say() -> None:
     kept = labelled.read(ROOT / "docs/results/black_box.json")
     page = (ROOT / "docs/black-box.md").read_text(encoding="utf-8")
     for name, write in labelled.TABLES.items():
         assert f"<!-- {name} -->\n{write(kept).strip()}\n<!-- end of {name} -->" in page
+    assert f"<!-- rivals -->\n{rivals.table(rivals.read()).strip()}\n<!-- end of rivals -->" in page
     assert all(row["stand"] >= 0.95 * row["n"] for row in kept["cells"])

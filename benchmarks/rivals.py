@@ -1,0 +1,58 @@
+"""What searches by labels reach beside those of other libraries (benchmarks/labels.py), as a table for a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import panels
+
+__all__ = ["ratios", "read", "table"]
+
+_RESULTS: Final = Path("docs/results/labels_mnist.json")
+
+
+def ratios(line: dict[str, Any], base: dict[str, Any]) -> list[tuple[float, float]]:
+    """How many times as far as the base after so many queries: geometric mean over points and keys; standard error.
+
+    Points at which either found nothing (null) are left out.
+    """
+    far, near = (np.log(np.array(one["distances"], dtype=float)) for one in (line, base))
+    found = []
+    for column in (far - near).T:
+        logs = column[np.isfinite(column)]
+        mean = float(np.exp(logs.mean()))
+        found.append((mean, mean * float(logs.std(ddof=1)) / float(np.sqrt(len(logs)))))
+    return found
+
+
+def table(found: dict[str, Any]) -> str:
+    """One line a search: medians, how far beside our search of the same name, and what a query costs."""
+    searches = {name: line for name, line in found.items() if isinstance(line, dict)}
+    lines, marks = [], next(iter(searches.values()))["queries"]
+    for name, line in searches.items():
+        own = searches[name.split(",")[0].split("(")[0]]
+        beside = ["" if line is own else f"{mean:.2f} ± {error:.2f}" for mean, error in ratios(line, own)]
+        within = f"{100 * line['within 1.5'][-1]:.0f} %"
+        lines.append(
+            [name, *(f"{far:.2f}" for far in line["median"]), *beside, within, f"{line['microseconds']:.0f}"]
+        )
+    head = [
+        "search",
+        *(f"median after {mark:,}" for mark in marks),
+        *(f"over ours after {mark:,}" for mark in marks),
+    ]
+    head += [f"within 1.5 at {marks[-1]:,}", "CPU µs a query"]
+    said = (
+        f"{found['points']} images from {found['keys']} starts each. DDN, which follows gradients, reaches "
+        f"{found['white box']:.2f}; a forward alone takes {found['floor']:.0f} µs.\n\n"
+    )
+    return said + panels.table(head, lines)
+
+
+def read() -> dict[str, Any]:
+    """What was measured."""
+    found: dict[str, Any] = json.loads(_RESULTS.read_text(encoding="utf-8"))
+    return found

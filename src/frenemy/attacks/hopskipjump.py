@@ -94,8 +94,8 @@ class HopSkipJump:
         nearest=1.02,
         threats=("l2", "linf"),
         deviations=(
-            "clouds of 25 points first, and half of the last slope stays in the next: on a LeNet of MNIST the paper's 100 "
-            "and 0 end 1.20, 1.03 and 1.02 times as far after 1000, 2400 and 4000 queries",
+            "clouds of 25 points first, and half of the last slope stays in the next: on a LeNet of MNIST the paper's "
+            "100 and 0 end 1.20, 1.03 and 1.02 times as far after 1000, 2400 and 4000 queries",
             "clouds are 1/80 of the distance wide at least; the paper's are one over the number of features, which for "
             "784 is no wider across the border than what bisection leaves, so that many answers tell nothing",
             "the first cloud is no wider than later ones; the released code's is a tenth of the box",

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rivals import ratios
 from torch import Tensor, nn
 
 import frenemy
@@ -229,8 +228,7 @@ def main() -> None:
             continue
         found[name] = line
         print(
-            f"{name}: median {line['median']} at {line['queries']}, {line['microseconds']} us a query; over "
-            f"HopSkipJump {[round(mean, 2) for mean, _ in ratios(line, found.get('hopskipjump', line))]}",
+            f"{name}: median {line['median']} at {line['queries']}, {line['microseconds']} us a query",
             flush=True,
         )
         if options.out:

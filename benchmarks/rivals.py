@@ -14,15 +14,21 @@ __all__ = ["ratios", "read", "table"]
 _RESULTS: Final = Path("docs/results/labels_mnist.json")
 
 
-def ratios(line: dict[str, Any], base: dict[str, Any]) -> list[tuple[float, float]]:
-    """How many times as far as the base after so many queries: geometric mean over points and keys; standard error.
+def ratios(line: dict[str, Any], base: dict[str, Any], points: int) -> list[tuple[float, float]]:
+    """How many times as far as the base after so many queries: geometric mean over points, and its standard error.
 
-    Points at which either found nothing (null) are left out.
+    Starts of one point are averaged first, since they are no independent points. Those at which either found nothing
+    (null) are left out.
+
+    Args:
+        line, base: with `distances`, a row for each point of the first start, then of the second, and so on.
+        points: how many there are.
     """
     far, near = (np.log(np.array(one["distances"], dtype=float)) for one in (line, base))
     found = []
     for column in (far - near).T:
-        logs = column[np.isfinite(column)]
+        starts = np.ma.masked_invalid(column.reshape(-1, points))
+        logs = starts.mean(0).compressed()
         mean = float(np.exp(logs.mean()))
         found.append((mean, mean * float(logs.std(ddof=1)) / float(np.sqrt(len(logs)))))
     return found
@@ -34,7 +40,10 @@ def table(found: dict[str, Any]) -> str:
     lines, marks = [], next(iter(searches.values()))["queries"]
     for name, line in searches.items():
         own = searches[name.split(",")[0].split("(")[0]]
-        beside = ["" if line is own else f"{mean:.2f} ± {error:.2f}" for mean, error in ratios(line, own)]
+        beside = [
+            "" if line is own else f"{mean:.2f} ± {error:.2f}"
+            for mean, error in ratios(line, own, found["points"])
+        ]
         within = f"{100 * line['within 1.5'][-1]:.0f} %"
         lines.append(
             [name, *(f"{far:.2f}" for far in line["median"]), *beside, within, f"{line['microseconds']:.0f}"]

@@ -78,11 +78,13 @@ def test_means_say_of_how_many_they_are() -> None:
 def test_ratios_compare_point_by_point_and_leave_out_what_found_nothing() -> None:
     ours = {"distances": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]}
     twice = {"distances": [[2.0, 4.0], [6.0, 8.0], [10.0, None]]}
-    assert rivals.ratios(twice, ours) == [pytest.approx((2.0, 0.0)), pytest.approx((2.0, 0.0))]
+    assert rivals.ratios(twice, ours, 3) == [pytest.approx((2.0, 0.0)), pytest.approx((2.0, 0.0))]
     spread = {"distances": [[2.0, 2.0], [6.0, 4.0], [40.0, 6.0]]}
-    (mean, error), _ = rivals.ratios(spread, ours)
+    (mean, error), _ = rivals.ratios(spread, ours, 3)
     assert mean == pytest.approx(32 ** (1 / 3))
     assert error == pytest.approx(mean * math.log(4) / 3)
+    more, base = ({"distances": one["distances"] * 2} for one in (spread, ours))
+    assert rivals.ratios(more, base, 3)[0] == pytest.approx((mean, error)), "a start more is no point more"
 
 
 def test_the_page_is_what_the_results_say() -> None:

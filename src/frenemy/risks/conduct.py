@@ -83,14 +83,13 @@ def conduct(
             {eps: found.pool} if sphere else {},
             {wish: np.concatenate(seen) for wish, seen in done.items() if seen},
         )
-    count = len(inquiry.judged)
+    rows = inquiry.judged
+    count = len(rows)
     ended = fates(inquiry, found, around, eps)
     findings += about_plan(plan, classes)
-    findings += about_fit(
-        inquiry.labels[inquiry.judged], inquiry.answers[inquiry.judged], inquiry.examples.classes
-    )
+    findings += about_fit(inquiry.labels[rows], inquiry.answers[rows], inquiry.examples.classes)
     if rules is None:
-        findings += about_size(threat, inquiry.examples.batch(torch.as_tensor(inquiry.judged)).x)
+        findings += about_size(threat, inquiry.examples.batch(torch.as_tensor(rows)).x)
     for wish, searches in found.searches.items():
         findings += about_search(wish, searches, count)
     findings += about_gradients(found.searches, count)

@@ -89,8 +89,9 @@ class Climb:
             key: draws the start, by example.
             goal: what the objective measures against; the labels if None.
             length: `(batch,)` length of a step in the units of eps, in the place of `step_size`.
-            rest: asked for the loss and the logits at each point, says which rows have gone too far: these go back to
-                the point before and rest there. At the start itself there is nothing to go back to but the input.
+            rest: given the loss at a point and the places in the batch of its rows, says which of them have gone too
+                far: these go back to the point before and rest there. At the start itself there is nothing to go back
+                to but the input.
 
         Returns:
             `(batch, *shape)` points of the set, without a graph.
@@ -102,7 +103,7 @@ class Climb:
         if rest is not None:
             return self._resting(model, x, origin, goal, size, eps, threat, objective, rest)
         for _ in range(self.steps):
-            gradient = _slope(model, x, goal, objective)[0]
+            gradient, _ = _slope(model, x, goal, objective)
             x = threat.retract(threat.move(x, gradient, size), origin, eps)
         return x.detach()
 
@@ -128,32 +129,27 @@ class Climb:
     ) -> Tensor:
         """Climb with the rows that have not gone too far; the others leave the batch."""
         final, before, rows = origin.clone(), origin, torch.arange(len(x), device=x.device)
-        for step in range(self.steps + 1):
-            if step == self.steps:
-                with torch.no_grad():
-                    logits = model(x)
-                    loss = objective.loss(logits, goal[rows])
-                gradient = torch.zeros_like(x)
-            else:
-                gradient, loss, logits = _slope(model, x, goal[rows], objective)
-            gone = rest(loss.detach(), logits.detach())
+        for _ in range(self.steps):
+            gradient, loss = _slope(model, x, goal[rows], objective)
+            gone = rest(loss.detach(), rows)
             final[rows] = torch.where(broadcast(gone, x), before, x)
-            on = ~gone
-            rows, x = rows[on], x[on]
-            if step == self.steps or not len(rows):
-                break
-            before = x
-            x = threat.retract(threat.move(x, gradient[on], size[rows]), origin[rows], eps[rows])
+            on = (~gone).nonzero().flatten()  # the one place in a step where a GPU is waited for
+            if not len(on):
+                return final
+            rows, before = rows[on], x[on]
+            x = threat.retract(threat.move(before, gradient[on], size[rows]), origin[rows], eps[rows])
+        with torch.no_grad():
+            gone = rest(objective.loss(model(x), goal[rows]), rows)
+        final[rows] = torch.where(broadcast(gone, x), before, x)
         return final
 
 
-def _slope(model: Model, x: Tensor, goal: Tensor, objective: Raised) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradient of the objective at `x`, its loss and the logits; zero where no gradient flows."""
+def _slope(model: Model, x: Tensor, goal: Tensor, objective: Raised) -> tuple[Tensor, Tensor]:
+    """Gradient of the objective at `x`, and its loss; zero where no gradient flows."""
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
-        logits = model(leaf)
-        loss = objective.loss(logits, goal)
+        loss = objective.loss(model(leaf), goal)
         if not loss.requires_grad:
-            return torch.zeros_like(x), loss, logits
+            return torch.zeros_like(x), loss
         (gradient,) = torch.autograd.grad(loss.sum(), leaf)
-    return gradient, loss, logits
+    return gradient, loss

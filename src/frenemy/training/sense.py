@@ -144,11 +144,9 @@ class _Count:
 
     def __init__(self, limit: float, rows: int, device: torch.device) -> None:
         self._limit = limit
-        self._rows = torch.arange(rows, device=device)
         self.full = torch.ones(rows, device=device)
 
-    def __call__(self, loss: Tensor, logits: Tensor) -> Tensor:
+    def __call__(self, loss: Tensor, rows: Tensor) -> Tensor:
         gone = loss > self._limit
-        self.full[self._rows[gone]] = 0.0
-        self._rows = self._rows[~gone]
+        self.full[rows] = (~gone).to(self.full)
         return gone

@@ -111,7 +111,8 @@ def genuine_accuracy(
         sizes: the norms, ascending from 0; at 0 the natural accuracy.
         key: settles the search.
         known: the clean examples; by default `examples` alone. Where there is a training set, give both together.
-        explored: for a norm, a callable that gives `(batch, 1)` numbers, 0 or more where a point is not explored yet.
+        explored: for a norm, a callable that gives `(batch, 1)` numbers, 0 or more where a point is not explored yet; a
+            module is moved to the model's device.
         attack: by default PGD and APGD (40 steps each), on cross-entropy and on the margin.
 
     Raises:
@@ -131,6 +132,8 @@ def genuine_accuracy(
     for size in sizes:
         threat = Sphere(ball.at(size))
         witness: Model = explored(size) if explored else Nearest(clean, order, size * (1 - _SLACK))
+        if isinstance(witness, nn.Module):
+            witness.to(device)
         told.append(_at(model, witness, examples, threat, size, key, attack))
     return tuple(told)
 

@@ -2,23 +2,23 @@
 
     python benchmarks/labels.py --data-dir DIR --model lenet:FILE [--points 50] [--keys 2] [--peers] [--out FILE.json]
 
-Peers that are not installed are left out. The floor is the model's forward on as many rows in chunks of 256.
+Peers that are not installed are left out; Sign-OPT of its authors is none that can be, so give a clone of
+github.com/cmhcbb/attackbox by `--attackbox`. The floor is the model's forward on as many rows in chunks of 256. What a
+file holds already stays there, so that `--only "signopt;signopt, authors"` adds to it.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import itertools
 import json
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from label_peers import PEERS, attackbox, line, peer
 from torch import Tensor, nn
 
 import frenemy
@@ -41,114 +41,6 @@ OWN = (
 """Ours, as they come; and with the settings of their papers."""
 
 
-class Spent(Exception):
-    """The budget of a peer is spent."""
-
-
-class Watch(nn.Module):
-    """Count rows, remember the nearest row that is answered wrongly, and stop at the budget."""
-
-    def __init__(self, model: nn.Module, x: Tensor, y: int, marks: tuple[int, ...]) -> None:
-        super().__init__()
-        self.model, self.x, self.y, self.marks = model, x, y, marks
-        self.rows, self.nearest, self.reached = 0, float("inf"), dict[int, float]()
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Answer, and keep the books."""
-        with torch.no_grad():
-            logits: Tensor = self.model(rows)
-        far = (rows - self.x).flatten(1).norm(dim=1)
-        for wrong, distance in zip((logits.argmax(1) != self.y).tolist(), far.tolist(), strict=True):
-            self.rows += 1
-            if wrong:
-                self.nearest = min(self.nearest, distance)
-            if self.rows in self.marks:
-                self.reached[self.rows] = self.nearest
-        if self.rows >= self.marks[-1]:
-            raise Spent
-        return logits
-
-
-def cleverhans_hopskipjump(watch: Watch, x: Tensor) -> None:
-    """HopSkipJump of cleverhans 4.0, as it comes."""
-    from cleverhans.torch.attacks.hop_skip_jump_attack import hop_skip_jump_attack
-
-    hop_skip_jump_attack(watch, x, norm=2, verbose=False, clip_min=0.0, clip_max=1.0, num_iterations=64)
-
-
-def _art(watch: Watch, x: Tensor, name: str, **settings: Any) -> None:
-    from art.attacks import evasion
-    from art.estimators.classification import BlackBoxClassifier
-
-    def predict(rows: Any) -> Any:
-        answers = watch(torch.from_numpy(np.asarray(rows, dtype=np.float32))).argmax(1)
-        return np.eye(10, dtype=np.float32)[answers.numpy()]
-
-    judge = BlackBoxClassifier(predict, tuple(x.shape[1:]), 10, clip_values=(0.0, 1.0))
-    getattr(evasion, name)(judge, targeted=False, verbose=False, **settings).generate(x.numpy())
-
-
-def art_hopskipjump(watch: Watch, x: Tensor) -> None:
-    """HopSkipJump of ART, as it comes."""
-    _art(watch, x, "HopSkipJump", norm=2, max_iter=64, max_eval=10000, init_eval=100)
-
-
-def art_signopt(watch: Watch, x: Tensor) -> None:
-    """Sign-OPT of ART, as it comes."""
-    _art(watch, x, "SignOPTAttack", max_iter=1000, query_limit=10**6)
-
-
-def foolbox_hopskipjump(watch: Watch, x: Tensor) -> None:
-    """HopSkipJump of Foolbox, as it comes."""
-    import foolbox
-
-    model = foolbox.PyTorchModel(watch.eval(), bounds=(0, 1), device="cpu")
-    attack = foolbox.attacks.HopSkipJumpAttack(steps=64)
-    attack(model, x, foolbox.criteria.Misclassification(torch.tensor([watch.y])), epsilons=None)
-
-
-def foolbox_boundary(watch: Watch, x: Tensor) -> None:
-    """The boundary attack of Foolbox, as it comes."""
-    import foolbox
-
-    model = foolbox.PyTorchModel(watch.eval(), bounds=(0, 1), device="cpu")
-    attack = foolbox.attacks.BoundaryAttack(steps=25000)
-    attack(model, x, foolbox.criteria.Misclassification(torch.tensor([watch.y])), epsilons=None)
-
-
-PEERS: dict[str, Callable[[Watch, Tensor], None]] = {
-    "hopskipjump, cleverhans": cleverhans_hopskipjump,
-    "hopskipjump, ART": art_hopskipjump,
-    "hopskipjump, Foolbox": foolbox_hopskipjump,
-    "signopt, ART": art_signopt,
-    "boundary, Foolbox": foolbox_boundary,
-}
-
-
-def peer(
-    run: Callable[[Watch, Tensor], None],
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    marks: tuple[int, ...],
-    keys: int,
-) -> Any:
-    """Let a peer search one point after the other, once a key, and read its distances at the marks."""
-    reached, rows, began = [], 0, time.process_time()
-    for key, place in itertools.product(range(keys), range(len(x))):
-        torch.manual_seed(1000 * key + place)
-        np.random.seed(1000 * key + place)  # noqa: NPY002
-        watch = Watch(model, x[place : place + 1], int(y[place]), marks)
-        try:
-            with contextlib.suppress(Spent):
-                run(watch, x[place : place + 1])
-        except ImportError:
-            return None
-        rows += watch.rows
-        reached.append([watch.reached.get(mark, watch.nearest) for mark in marks])
-    return _line(np.array(reached), marks, (time.process_time() - began) / rows)
-
-
 def own(name: str, model: nn.Module, batch: frenemy.Batch, marks: tuple[int, ...], keys: int) -> Any:
     """Let one of ours search all points at once, once a key; read its distances at the marks."""
     attack = asked(name)[0].having({"queries": marks[-1], "batch_size": 256}).attack
@@ -160,7 +52,7 @@ def own(name: str, model: nn.Module, batch: frenemy.Batch, marks: tuple[int, ...
         assert found.books is not None
         rows += int(found.queries.sum())
         reached.append(found.books.trace[:, columns].numpy())
-    return _line(np.concatenate(reached), marks, (time.process_time() - began) / rows)
+    return line(np.concatenate(reached), marks, (time.process_time() - began) / rows)
 
 
 def floor(model: nn.Module, x: Tensor, rows: int) -> float:
@@ -175,17 +67,6 @@ def floor(model: nn.Module, x: Tensor, rows: int) -> float:
     return statistics.median(times)
 
 
-def _line(reached: Any, marks: tuple[int, ...], seconds: float) -> dict[str, Any]:
-    return {
-        "queries": list(marks),
-        "median": [round(float(m), 4) for m in np.median(reached, axis=0)],
-        "mean": [round(float(m), 4) for m in reached.mean(0)],
-        "within 1.5": [round(float(m), 4) for m in (reached <= 1.5).mean(0)],
-        "microseconds": round(1e6 * seconds, 1),
-        "distances": [[round(d, 4) if d < np.inf else None for d in row] for row in reached.tolist()],
-    }
-
-
 def main() -> None:
     """Measure, print a line each, keep all in a file."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -194,7 +75,8 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=50)
     parser.add_argument("--keys", type=int, default=1, help="runs of each search from other starts")
     parser.add_argument("--peers", action="store_true")
-    parser.add_argument("--only", default="")
+    parser.add_argument("--attackbox", type=Path, help="a clone of the code of Sign-OPT's authors")
+    parser.add_argument("--only", default="", help="names, or how they begin, separated by ;")
     parser.add_argument("--marks", default="1000,2400,4000")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -204,12 +86,13 @@ def main() -> None:
     with torch.no_grad():
         right = (model(whole.x).argmax(1) == whole.y).nonzero().flatten()[: options.points]
     batch, marks = whole.rows(right), tuple(map(int, options.marks.split(",")))
-    found: dict[str, Any] = {
-        "threads": torch.get_num_threads(),
-        "points": len(batch),
-        "keys": options.keys,
-        "model": Path(options.model).name,
-    }
+    same = {"points": len(batch), "keys": options.keys, "model": Path(options.model).name}
+    found: dict[str, Any] = same | {"threads": torch.get_num_threads()}
+    if options.out and options.out.exists():
+        kept = json.loads(options.out.read_text(encoding="utf-8"))
+        if (other := {name: kept[name] for name in same}) != same:
+            parser.error(f"expected {options.out} to be of {same}, got {other}; give another --out")
+        found = kept | found
     found["floor"] = base = round(1e6 * floor(model, batch.x, 20000), 1)
     print(f"floor: {base} us of CPU a row", flush=True)
     ddn = find("attacks", "ddn").load()()(
@@ -217,18 +100,22 @@ def main() -> None:
     )
     found["white box"] = round(float((ddn.x - batch.x).flatten(1).norm(dim=1).median()), 4)
     print(f"white box (DDN): median {found['white box']}", flush=True)
-    names = [*OWN, *(PEERS if options.peers else ())]
-    for name in [n for n in names if not options.only or n.startswith(tuple(options.only.split(";")))]:
-        line = (
+    peers = {**(PEERS if options.peers else {})}
+    if options.attackbox:
+        peers["signopt, authors"] = attackbox(options.attackbox)
+    for name in [*OWN, *peers]:
+        if options.only and not name.startswith(tuple(options.only.split(";"))):
+            continue
+        measured = (
             own(name, model, batch, marks, options.keys)
             if name in OWN
-            else peer(PEERS[name], model, batch.x, batch.y, marks, options.keys)
+            else peer(peers[name], model, batch.x, batch.y, marks, options.keys)
         )
-        if line is None:
+        if measured is None:
             continue
-        found[name] = line
+        found[name] = measured | {"floor": base}
         print(
-            f"{name}: median {line['median']} at {line['queries']}, {line['microseconds']} us a query",
+            f"{name}: median {measured['median']} at {measured['queries']}, {measured['microseconds']} us a query",
             flush=True,
         )
         if options.out:

@@ -49,10 +49,12 @@ def _hypocrisy(recipe: str, name: str, reported: str) -> Case:
 
 def _whole(recipe: str, name: str, reported: str = "") -> Case:
     regime = {
-        "epochs": 10,
+        "epochs": 40,
+        "batch_size": 512,
+        "rate": 2e-3,
         "schedule": "one-cycle",
         "peak": 0.3,
-        "warm_up": 4,
+        "warm_up": 8,
         "attack_precision": "bfloat16",
     }
     return Case("whole", name, recipe, "smallcnn", 0.3, regime, reported)

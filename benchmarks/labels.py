@@ -119,7 +119,8 @@ def main() -> None:
             flush=True,
         )
         if options.out:
-            options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            lines = ",\n ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in found.items())
+            options.out.write_text(f"{{\n {lines}\n}}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

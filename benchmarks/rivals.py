@@ -45,7 +45,7 @@ def table(found: dict[str, Any]) -> str:
             for mean, error in ratios(line, own, found["points"])
         ]
         within = f"{100 * line['within 1.5'][-1]:.0f} %"
-        over = line["microseconds"] / line.get("floor", found["floor"])
+        over = line["microseconds"] / line["floor"]
         cost = f"{line['microseconds']:.0f}, {over:.2f}x"
         lines.append([name, *(f"{far:.2f}" for far in line["median"]), *beside, within, cost])
     head = [

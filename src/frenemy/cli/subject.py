@@ -35,7 +35,7 @@ class Source:
         split: which part of the data, test or train.
         data_dir: where data sets lie; else the environment variable FRENEMY_DATA, else the user's cache.
         resize: side to which pictures of a folder are resized.
-        target: name of the label column of a table; the last one by default.
+        target: label column of a table: its name, first, last or its number from 1; the last one by default.
         out: directory for the run and its report; by default one in runs/, named after what is asked.
         quiet: print nothing but errors.
     """

@@ -38,7 +38,7 @@ class Table:
 
     Args:
         path: a .csv file, compressed with gzip or not.
-        target: the column of labels: its name in the header, or `last`.
+        target: the column of labels: its name in the header, or else `first`, `last` or its number from 1.
         limit: the most bytes of text that are read.
 
     Returns:
@@ -71,17 +71,7 @@ class Table:
                 f"{'one column' if rows else 'no row'}; check the file and its separator"
             )
         head = rows[0][1]
-        named = self.target != "last" and self.target in head
-        column = head.index(self.target) if named else len(head) - 1
-        texts = [not _missing(cell) and _number(cell) is None for cell in head]
-        header = (named and texts[column]) or all(text for place, text in enumerate(texts) if place != column)
-        if self.target != "last" and not (named and header):
-            known = (
-                nearest(self.target, head)
-                if header
-                else "; the file has no header, so only 'last' can be named"
-            )
-            raise DataError(f"expected a column '{self.target}' in {path}, got none{known}")
+        column, header = self._target(path, head)
         names = head if header else [str(place) for place in range(1, len(head) + 1)]
         body = rows[1:] if header else rows
         if not body:
@@ -114,6 +104,28 @@ class Table:
         stuck = [place for place in found.fixed if low[place] == high[place]]
         high[stuck] += 1.0
         return Examples(name, x, y, classes, low, high, notes=(found.sentence(),), rules=found)
+
+    def _target(self, path: Path, head: list[str]) -> tuple[int, bool]:
+        """Find the column of labels, and say whether the first row is a header; a name there comes first."""
+        texts = [not _missing(cell) and _number(cell) is None for cell in head]
+
+        def heads(column: int) -> bool:
+            return all(text for place, text in enumerate(texts) if place != column)
+
+        if self.target in head:
+            column = head.index(self.target)
+            if texts[column] or heads(column):
+                return column, True
+        places = {"first": 0, "last": len(head) - 1} | {str(n): n - 1 for n in range(1, len(head) + 1)}
+        if self.target not in places:
+            header = heads(len(head) - 1)
+            likely = nearest(self.target, head) if header else "; the file has no header"
+            ways = "its name, " if header else ""
+            raise DataError(
+                f"expected a column '{self.target}' in {path}, got none{likely}; give {ways}first, last, or its number "
+                f"from 1 to {len(head)}"
+            )
+        return places[self.target], heads(places[self.target])
 
 
 def _rows(path: Path, limit: int) -> list[tuple[int, list[str]]]:

@@ -75,6 +75,23 @@ def test_missing_numbers_are_kept_as_nan_and_left_out_of_the_box(file: Path) -> 
     assert torch.as_tensor(examples.high).tolist() == [3, 5]
 
 
+def test_the_target_by_its_place(file: Path) -> None:
+    # as the UCI's HIGGS.csv.gz: no header, the label first, and written as a float
+    higgs = "1.000000000000000000e+00,0.5,-0.25\n0.000000000000000000e+00,0.75,1.5\n"
+    for target in ("first", "1"):
+        table = read(file, higgs, target)
+        assert table.x.tolist() == [[0.5, -0.25], [0.75, 1.5]]
+        assert (table.y.tolist(), table.classes) == ([1, 0], ("0", "1"))
+    assert read(file, higgs.replace("e+00", ""), "1").y.tolist() == [1, 0], (
+        "a cell of the first row is no name"
+    )
+    middle = read(file, "u,kind,v\n1,a,2\n3,b,4\n", "2")
+    assert (middle.x.tolist(), middle.classes) == ([[1, 2], [3, 4]], ("a", "b"))
+    for target in ("0", "4", "-1", "frist"):
+        with pytest.raises(DataError, match="no header; give first, last, or its number from 1 to 3"):
+            read(file, higgs, target)
+
+
 def test_the_target_by_name(file: Path) -> None:
     examples = read(file, "kind,a,b\nx,1,2\ny,3,4\n", "kind")
     assert examples.x.tolist() == [[1, 2], [3, 4]]
@@ -86,8 +103,8 @@ def test_the_target_by_name(file: Path) -> None:
 
 
 def test_a_cell_of_a_file_without_header_is_no_name(file: Path) -> None:
-    with pytest.raises(DataError, match=r"expected a column '2' in .*the file has no header"):
-        read(file, "1,2,0\n3,4,1\n", "2")
+    with pytest.raises(DataError, match=r"expected a column '7' in .*the file has no header"):
+        read(file, "1,7,0\n3,4,1\n", "7")
 
 
 def test_labels_that_are_numbers_are_sorted_by_value(file: Path) -> None:

@@ -2,7 +2,7 @@
 
     python benchmarks/labels.py --data-dir DIR --model lenet:FILE [--points 50] [--keys 2] [--peers] [--out FILE.json]
 
-Peers that are not installed are left out; Sign-OPT of its authors is none that can be, so give a clone of
+Peers that are not installed are left out. The code of Sign-OPT's authors is no package: give a clone of
 github.com/cmhcbb/attackbox by `--attackbox`. The floor is the model's forward on as many rows in chunks of 256. What a
 file holds already stays there, so that `--only "signopt;signopt, authors"` adds to it.
 """

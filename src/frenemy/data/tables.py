@@ -38,7 +38,7 @@ class Table:
 
     Args:
         path: a .csv file, compressed with gzip or not.
-        target: the column of labels: its name in the header, or else `first`, `last` or its number from 1.
+        target: the column of labels: `last`; or its name in the header, or else `first` or its number from 1.
         limit: the most bytes of text that are read.
 
     Returns:
@@ -112,7 +112,7 @@ class Table:
         def heads(column: int) -> bool:
             return all(text for place, text in enumerate(texts) if place != column)
 
-        if self.target in head:
+        if self.target in head and self.target != "last":
             column = head.index(self.target)
             if texts[column] or heads(column):
                 return column, True

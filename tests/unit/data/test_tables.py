@@ -85,6 +85,7 @@ def test_the_target_by_its_place(file: Path) -> None:
     assert read(file, higgs.replace("e+00", ""), "1").y.tolist() == [1, 0], (
         "a cell of the first row is no name"
     )
+    assert read(file, "open,last,rises\n1,2,a\n3,4,b\n").classes == ("a", "b"), "whatever a column is called"
     middle = read(file, "u,kind,v\n1,a,2\n3,b,4\n", "2")
     assert (middle.x.tolist(), middle.classes) == ([[1, 2], [3, 4]], ("a", "b"))
     for target in ("0", "4", "-1", "frist"):

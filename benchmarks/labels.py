@@ -86,11 +86,16 @@ def main() -> None:
     with torch.no_grad():
         right = (model(whole.x).argmax(1) == whole.y).nonzero().flatten()[: options.points]
     batch, marks = whole.rows(right), tuple(map(int, options.marks.split(",")))
-    same = {"points": len(batch), "keys": options.keys, "model": Path(options.model).name}
+    same = {
+        "points": len(batch),
+        "keys": options.keys,
+        "model": Path(options.model).name,
+        "marks": list(marks),
+    }
     found: dict[str, Any] = same | {"threads": torch.get_num_threads()}
     if options.out and options.out.exists():
         kept = json.loads(options.out.read_text(encoding="utf-8"))
-        if (other := {name: kept[name] for name in same}) != same:
+        if (other := {name: kept.get(name) for name in same}) != same:
             parser.error(f"expected {options.out} to be of {same}, got {other}; give another --out")
         found = kept | found
     found["floor"] = base = round(1e6 * floor(model, batch.x, 20000), 1)
@@ -100,7 +105,7 @@ def main() -> None:
     )
     found["white box"] = round(float((ddn.x - batch.x).flatten(1).norm(dim=1).median()), 4)
     print(f"white box (DDN): median {found['white box']}", flush=True)
-    peers = {**(PEERS if options.peers else {})}
+    peers = dict(PEERS) if options.peers else {}
     if options.attackbox:
         peers["signopt, authors"] = attackbox(options.attackbox)
     for name in [*OWN, *peers]:

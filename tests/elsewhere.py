@@ -64,9 +64,8 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._lifted = torch._C._only_lift_cpu_tensors()
 
     def __enter__(self) -> Self:
-        torch._C._set_only_lift_cpu_tensors(
-            True
-        )  # so that torch.tensor(..., device=PLACE) is a move, and seen here
+        # torch.tensor(..., device=PLACE) is then made here and moved, and the move is seen
+        torch._C._set_only_lift_cpu_tensors(True)
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 

@@ -133,7 +133,7 @@ class Climb:
             gradient, loss = _slope(model, x, goal[rows], objective)
             gone = rest(loss.detach(), rows)
             final[rows] = torch.where(broadcast(gone, x), before, x)
-            on = (~gone).nonzero().flatten()  # the one place in a step where a GPU is waited for
+            on = (~gone).nonzero().flatten()  # waits for a GPU: once a step
             if not len(on):
                 return final
             rows, before = rows[on], x[on]

@@ -60,22 +60,30 @@ def blend(site: Site, far: Tensor, share: Tensor) -> Tensor:
     return torch.addcmul(site.x, share[:, None], change)
 
 
-def bisected(site: Site, far: Tensor, tolerance: float) -> Leg[Tensor]:
+def bisected(site: Site, far: Tensor, tolerance: float, guess: float | None = None) -> Leg[Tensor]:
     """Halve the way between the input and a success until the border is known to a share of it.
 
     Args:
         far: `(features,)` a success.
         tolerance: width of the interval at which to stop, as a share of the way.
+        guess: where the border may be, as a share of the way in (0, 1): first questions lie around it, then ever
+            farther from it, until halving is faster. None: in the middle.
 
-    Brings back the nearest success on the way, which is `far` itself if no other was seen. Cost: `log2(1 / tolerance)`
-    questions.
+    Brings back the nearest success on the way, which is `far` itself if no other was seen. Cost:
+    `log2(1 / tolerance)` questions by halving, and a few less or more by a guess that is right or wrong.
     """
     low, high, point = 0.0, 1.0, far
+    share, reach = 0.5, 1.0
+    if guess is not None:
+        reach = max(4 * tolerance, min(guess, 1 - guess) / 4)
+        share = max(guess - reach / 2, guess / 2)
     while high - low > tolerance:
-        middle = (low + high) / 2
-        trial = blend(site, far, torch.tensor([middle], dtype=far.dtype))
+        trial = blend(site, far, torch.tensor([share], dtype=far.dtype))
         if bool((yield Phase.BORDER, trial).won.all()):
-            high, point = middle, site.hold(trial)[0]
+            high, point = share, site.hold(trial)[0]
+            share = max(high - reach, (low + high) / 2)
         else:
-            low = middle
+            low = share
+            share = min(low + reach, (low + high) / 2)
+        reach *= 2
     return point

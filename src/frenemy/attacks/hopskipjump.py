@@ -32,6 +32,10 @@ _NARROWEST: Final = 0.0125
 """Least radius of a cloud as a share of the distance; it must be wide beside what bisection leaves."""
 _COARSEST: Final = 1e-3
 """Largest tolerance of a bisection, which is what the last distance is known to."""
+_OFF: Final = 3.0
+"""How many times as long or as short as the paper's a step may be."""
+_ASTRAY: Final = 1.1
+"""How many times as far a step may end as it began; farther, it is taken back."""
 _HALVINGS: Final = 20
 """Steps tried before a point stays where it is."""
 _TINY: Final = 1e-30
@@ -45,8 +49,14 @@ class HopSkipJump:
     $$ v_t = \mu v_{t-1} + \sum_b (\phi_b - \bar\phi) u_b, \quad
        x_{t+1} = \text{border between } x \text{ and } x_t + \xi_t v_t / |v_t| $$
 
-    with `phi_b` in {-1, 1} whether `x_t + spread * u_b` succeeds, `u_b` uniform on the sphere, and `xi_t` halved from
-    `|x_t - x| / sqrt(t)` until the step succeeds. For Linf the step goes along the sign of `v_t`.
+    with `phi_b` in {-1, 1} whether `x_t + spread * u_b` succeeds and `u_b` uniform on the sphere; for Linf the step
+    goes along the sign of `v_t`. It is halved until it ends in a success. Its first size is `|x_t - x| / sqrt(t)` for
+    Linf; for L2 between a third and thrice as much, as near as may be to what is best where the border is a plane:
+
+    $$ k = \frac{q - b}{1 - q b}, \quad \xi_t = k |x_t - x|, \quad b = \cos(v_t, x_t - x) $$
+
+    for a step of `k` comes back to the border at the share `s = 1 / (1 + k q)` of a way of `sqrt(1 + 2 k b + k^2)`.
+    `q = (1 / s - 1) / k` is what past steps showed, each half as much as the next.
 
     Args:
         queries: the most rows the model is asked about for one example, its clean input included; at least 1. Never
@@ -63,7 +73,8 @@ class HopSkipJump:
     Raises:
         UsageError: a setting is out of range, or the threat is neither L2 nor Linf.
 
-    Cost: one forward a query a row, exactly `queries` where a first success is found; no backward.
+    Cost: one forward a query a row, exactly `queries` where a first success is found, fewer where it comes to nothing
+    nearer than 1e-30; no backward.
 
     Example:
         >>> import frenemy, torch
@@ -77,8 +88,8 @@ class HopSkipJump:
     """
 
     queries: int = 5000
-    cloud: int = 25
-    memory: float = 0.5
+    cloud: int = 20
+    memory: float = 0.8
     others: Others | None = None
     early_stop: bool = False
     batch_size: int | None = None
@@ -94,8 +105,12 @@ class HopSkipJump:
         nearest=1.02,
         threats=("l2", "linf"),
         deviations=(
-            "clouds of 25 points first, and half of the last slope stays in the next: on a LeNet of MNIST the paper's "
-            "100 and 0 end 1.20, 1.03 and 1.02 times as far after 1000, 2400 and 4000 queries",
+            "clouds of 20 points first, and 0.8 of the last slope stays in the next: on a LeNet of MNIST the paper's "
+            "100 and 0 end 1.19, 1.01 and 1.00 times as far after 1000, 2400 and 4000 queries",
+            "in L2 a step begins at the size that past steps let expect to end nearest, between a third and thrice the "
+            "paper's; on 100 images of MNIST, one start, this alone ended 2 % nearer after 1000 queries",
+            "bisection begins where past steps let expect the border, which saves two to three of eleven questions",
+            "a step that ends more than a tenth farther away is taken back, which matters on trees alone",
             "clouds are 1/80 of the distance wide at least; the paper's are one over the number of features, which for "
             "784 is no wider across the border than what bisection leaves, so that many answers tell nothing",
             "the first cloud is no wider than later ones; the released code's is a tenth of the box",
@@ -133,20 +148,25 @@ class HopSkipJump:
             return
         point = yield from bisected(site, point, tolerance)
         slope = torch.zeros_like(site.x)
+        gain: float | None = None
         for step in count(1):
-            far = float(site.norm(point - site.x))
+            change = point - site.x
+            if (far := float(site.norm(change))) < _TINY:
+                return
             slope = self.memory * slope + (yield from self._slope(site, point, far * share, step))
-            trial = yield from self._onward(site, point, slope, far / math.sqrt(step))
-            point = yield from bisected(site, trial, tolerance)
-
-    def _onward(self, site: Site, point: Tensor, slope: Tensor, size: float) -> Leg[Tensor]:
-        """Halve a step up the slope until it ends in a success; stay where none does."""
-        way = slope.sign() if site.order == math.inf else slope / slope.norm().clamp(min=_TINY)
-        for halving in range(_HALVINGS):
-            trial = site.hold(torch.add(point, way, alpha=size / 2**halving))
-            if bool((yield Phase.STEP, trial[None]).won.all()):
-                return trial
-        return point
+            way = slope.sign() if site.order == math.inf else slope / slope.norm().clamp(min=_TINY)
+            size = 1 / math.sqrt(step)
+            if gain is not None and site.order == 2:
+                along = float(change @ way) / far
+                size = min(max(_nearest(gain, along), size / _OFF), size * _OFF)
+            trial, size = yield from _onward(site, point, far * way, size)
+            if size:
+                guess = None if gain is None else 1 / (1 + size * gain)
+                border = yield from bisected(site, trial, tolerance, guess)
+                reached = float(site.norm(border - site.x))
+                seen = (float(site.norm(trial - site.x)) / max(reached, _TINY) - 1) / size
+                gain = seen if gain is None else (gain + seen) / 2
+                point = border if reached < _ASTRAY * far else point
 
     def _slope(self, site: Site, point: Tensor, radius: float, step: int) -> Leg[Tensor]:
         """Ask about a cloud, and weigh its directions by their answers."""
@@ -157,3 +177,24 @@ class HopSkipJump:
         mean = sign.mean()
         sign = torch.where(mean.abs() == 1, sign, sign - mean)
         return sign @ (cloud - point) / radius
+
+
+def _nearest(gain: float, along: float) -> float:
+    """Size of the step that ends nearest where the border is a plane, as a share of the distance.
+
+    Huge where no size is too large.
+
+    Args:
+        gain: what a step brings the border nearer, as a share of the way and of the step.
+        along: cosine between the step and the way to the point.
+    """
+    return (gain - along) / max(1 - gain * along, _TINY)
+
+
+def _onward(site: Site, point: Tensor, way: Tensor, size: float) -> Leg[tuple[Tensor, float]]:
+    """Halve a step until it ends in a success; stay, by a step of 0, where none does."""
+    for halving in range(_HALVINGS):
+        trial = site.hold(torch.add(point, way, alpha=size / 2**halving))
+        if bool((yield Phase.STEP, trial[None]).won.all()):
+            return trial, size / 2**halving
+    return point, 0.0

@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.fft import dctn
 from scipy.optimize import minimize
 from tests.oracles import linear_net
 from torch import Tensor
 
 from frenemy.attacks.attack import Attack, Status
+from frenemy.attacks.border import bisected
 from frenemy.attacks.boundary import Boundary
 from frenemy.attacks.geoda import GeoDA
 from frenemy.attacks.guessingsmart import GuessingSmart
-from frenemy.attacks.hopskipjump import HopSkipJump
+from frenemy.attacks.hopskipjump import HopSkipJump, _nearest
 from frenemy.attacks.opt import OPT
 from frenemy.attacks.others import Others
 from frenemy.attacks.ray import Ray, aim, distances, signs
@@ -165,6 +168,59 @@ def test_distances_are_those_of_a_plane_and_cost_few_questions() -> None:
         assert count <= 20 * 40
     lost, _ = played(distances(here, ways, 2.1, 1e-6), lambda p: torch.zeros(len(p), dtype=torch.bool))
     torch.testing.assert_close(lost, torch.full((20,), 4 * 2.1).double())
+
+
+@given(
+    border=st.floats(0.0, 1.0),
+    guess=st.none() | st.floats(1e-6, 1 - 1e-6),
+    tolerance=st.sampled_from([0.1, 1e-3, 2.0**-18]),
+    order=st.sampled_from([2.0, math.inf]),
+)
+def test_bisection_finds_a_border_from_any_guess(
+    border: float, guess: float | None, tolerance: float, order: float
+) -> None:
+    here = site(6, order)
+    far = torch.ones(6, dtype=torch.float64)
+    way = float(here.norm(far - here.x))
+    point, count = played(
+        bisected(here, far, tolerance, guess), lambda p: here.norm(p - here.x) >= border * way - 1e-12
+    )
+    share = float(here.norm(point - here.x)) / way
+    assert border - 1e-9 <= share <= border + tolerance + 1e-9
+    halving = math.ceil(math.log2(1 / tolerance))
+    if guess is None:
+        assert count == halving
+    else:
+        reach = max(4 * tolerance, min(guess, 1 - guess) / 4)
+        first = max(guess - reach / 2, guess / 2)
+        assert count <= halving + math.log2(1 / min(reach, 1.0)) + 2
+        if first + 1e-9 < border < first + reach - 1e-9 and first + reach < (first + 1) / 2:
+            assert count <= 3 + math.floor(math.log2(reach / tolerance))
+
+
+def test_a_border_that_touches_the_input_ends_the_search() -> None:
+    def touched(x: Tensor) -> Tensor:
+        lit = (x > 0).any(1).float()
+        return torch.stack([1 - lit, lit], 1)
+
+    x = torch.zeros(3, 6)
+    batch = Batch(x, torch.zeros(3).long(), torch.arange(3))
+    for threat in (L2(2.0), Linf(1.0)):
+        found = HopSkipJump(queries=3000)(touched, batch, threat=threat, objective=Untargeted(), key=Key(0))
+        assert bool(found.success.all())
+        assert float(found.x.norm(dim=1).max()) < 1e-15
+        assert bool((found.queries < 3000).all())
+
+
+@given(gain=st.floats(0.0, 3.0), along=st.floats(-0.9, 0.9))
+def test_the_step_before_a_plane_is_the_one_that_ends_nearest(gain: float, along: float) -> None:
+    sizes = torch.linspace(0.05, 5.0, 2000, dtype=torch.float64)
+
+    def ends(size: Tensor) -> Tensor:
+        return (1 + 2 * size * along + size.square()).sqrt() / (1 + size * gain)
+
+    size = torch.tensor(_nearest(gain, along), dtype=torch.float64)
+    assert float(ends(size.clamp(0.05, 5.0))) <= float(ends(sizes).min()) + 1e-9
 
 
 def test_the_separating_slope_is_that_of_a_quadratic_program() -> None:

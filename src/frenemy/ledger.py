@@ -70,7 +70,7 @@ class Ledger:
         if lasting is not None and not lasting(arrays):
             return arrays
         buffer = io.BytesIO()
-        np.savez(buffer, job=np.array(text), **arrays)  # type: ignore[arg-type]
+        np.savez(buffer, job=np.array(_label(text, arrays)), **arrays)  # type: ignore[arg-type]
         write_atomic(file, buffer.getvalue())
         return arrays
 
@@ -145,4 +145,9 @@ def _read(file: Path, text: str) -> Arrays | None:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile):
         return None
-    return arrays if str(arrays.pop("job", "")) == text and arrays else None
+    return arrays if str(arrays.pop("job", "")) == _label(text, arrays) and arrays else None
+
+
+def _label(text: str, arrays: Arrays) -> str:
+    """Name the job and its arrays: a damaged zip can lose one without an error."""
+    return "\n".join([text, *sorted(arrays)])

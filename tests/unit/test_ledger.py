@@ -88,6 +88,17 @@ def test_a_damaged_result_is_worked_out_again(tmp_path: Path, data: st.DataObjec
     assert worker.times <= 1
 
 
+def test_a_result_that_lost_an_array_is_worked_out_again(tmp_path: Path) -> None:
+    """A bit of the directory of the zip may be wrong: no array may be missing for that, or bear another name."""
+    Ledger(tmp_path).result(JOB, Worker())
+    (file,) = tmp_path.glob("*.npz")
+    whole = file.read_bytes()
+    for place in range(whole.index(b"PK\x01\x02"), len(whole) - 22):
+        for bit in (0, 7):
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            assert same(Ledger(tmp_path).result(JOB, Worker())), (place, bit)
+
+
 def test_a_result_under_the_name_of_another_job_is_not_taken(tmp_path: Path) -> None:
     ledger, worker = Ledger(tmp_path), Worker()
     ledger.result(JOB, worker)

@@ -23,6 +23,8 @@ _T = TypeVar("_T")
 _FINITE: Final = restricted_number_type("NonNegativeFinite", float, [(">=", 0), ("<", math.inf)])
 _NUMBERS: Final = {(int, None): int, (int, 0): NonNegativeInt, (int, 1): PositiveInt, (float, 0): _FINITE}
 _WHAT: Final = {int: "a whole number", float: "a finite number", bool: "true or false"}
+_OF_THREAT: Final = ("--eps", "--norm")
+"""Options of other libraries that are said in the threat here."""
 
 
 def at_least(low: Literal[0, 1], default: Any) -> Any:
@@ -147,6 +149,8 @@ def _words(argv: list[str], options: dict[str, _Option], fix: str) -> dict[str, 
         flag = flag.replace("_", "-")
         if flag not in known:
             hint = nearest(flag, known).partition(" known:")[0]
+            if flag in _OF_THREAT and "--threat" in known:
+                hint = "; it is part of the threat: --threat linf:0.1;"
             raise UsageError(f"unknown option '{flag[:40]}'{hint} {fix}")
         if flag != "--config" or not equals:
             words[known[flag]] = flag + equals + text

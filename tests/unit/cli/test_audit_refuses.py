@@ -30,6 +30,11 @@ def _untrained(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--threat linf:-1", "got '-1' in 'linf:-1'"),
         ("--threat linf:nan", "got 'nan' in 'linf:nan'"),
         ("--threat linf:8/0", "got '8/0' in 'linf:8/0'"),
+        (
+            "--eps 0.1",
+            "unknown option '--eps'; it is part of the threat: --threat linf:0.1; see frenemy audit --help",
+        ),
+        ("--norm l2", "unknown option '--norm'; it is part of the threat: --threat linf:0.1"),
         ("--threat lnif:8/255", "unknown threat 'lnif'; did you mean 'linf'?"),
         ("--threat linf", "expected a size after 'linf'"),
         ("--data minst", "unknown data 'minst', and no folder, .npz or .csv file; did you mean 'mnist'?"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,49 +39,47 @@ def tables(found: dict[str, Any]) -> None:
 def tuning(found: dict[str, Any]) -> str:
     """Both ends of each block: a model as it was trained, and with its batch norm fine-tuned."""
     ends = {
-        name: next(row for row in found[block]["rows"] if row["p"] == p)
+        name: [one["rows"][end] for one in panels.of_seeds(found, block)]
         for block, pair in PAIRS.items()
-        if block in found
-        for p, name in zip((0.0, 1.0), pair, strict=True)
+        for end, name in zip((0, -1), pair, strict=True)
     }
-    rows = [
-        [name, REPORTED[name], cell(ends[name]["clean"]), cell(ends[name]["robust"])]
-        for name in REPORTED
-        if name in ends
-    ]
+    rows = [[name, reported, *cells(ends[name])[:-1]] for name, reported in REPORTED.items() if ends[name]]
     return panels.table(["model", "reported clean / robust", "clean %", "robust %"], rows)
 
 
 def between(found: dict[str, Any]) -> str:
     """What lies between the ends, and the middle with the statistics of either."""
-    lines = [
-        [block, f"{row['p']:g}", cell(row["clean"]), cell(row["robust"]), row["trust"]]
-        for block, one in found.items()
-        for row in sorted(one["rows"], key=lambda row: -row["p"])
-    ]
-    for block, one in found.items():
+    lines = []
+    for block in PAIRS:
+        for same in zip(*(reversed(one["rows"]) for one in panels.of_seeds(found, block)), strict=True):
+            lines.append([block, f"{same[0]['p']:g}", *cells(same)])
+    for block in PAIRS:
         for key, which in (("first", "A"), ("second", "B")):
-            row, name = one[key], f"{block}, statistics of {which}"
-            lines.append([name, "0.4", cell(row["clean"]), cell(row["robust"]), row["trust"]])
+            if same := [one[key] for one in panels.of_seeds(found, block)]:
+                lines.append([f"{block}, statistics of {which}", f"{same[0]['p']:g}", *cells(same)])
     return panels.table(["block", "p", "clean %", "robust %", "trust"], lines)
 
 
 def methods(found: dict[str, Any]) -> str:
     """Clean accuracy of what was trained with masks, and without."""
     names = {"standard": "BN", "AdvProp": "AdvProp", "RobMask": "RobMask"}
-    rows = [[told, cell(found[name]["clean"])] for name, told in names.items() if name in found]
+    rows = [
+        [told, panels.over_seeds([one["clean"] for one in ran], 1)]
+        for name, told in names.items()
+        if (ran := panels.of_seeds(found, name))
+    ]
     return panels.table(["method", "clean %"], rows)
 
 
 def own(found: dict[str, Any]) -> str:
     """Each mask of a method, and an enemy who chooses among them."""
-    rows = [
-        [name, f"{row['p']:g}", cell(row["clean"]), cell(row["robust"]), row["trust"]]
-        for name, one in found.items()
-        for row in one["rows"]
-    ]
-    rows += [[name, "worst", "", cell(one["worst"]), ""] for name, one in found.items()]
-    return panels.table(["method", "mask p", "clean %", "robust %", "trust"], rows)
+    lines, worst = [], []
+    for name in ("AdvProp", "RobMask"):
+        if ran := panels.of_seeds(found, name):
+            for same in zip(*(one["rows"] for one in ran), strict=True):
+                lines.append([name, f"{same[0]['p']:g}", *cells(same)])
+            worst.append([name, "worst", "", panels.over_seeds([one["worst"] for one in ran], 1), ""])
+    return panels.table(["method", "mask p", "clean %", "robust %", "trust"], lines + worst)
 
 
 def cost(least: dict[str, float]) -> str:
@@ -88,6 +88,9 @@ def cost(least: dict[str, float]) -> str:
     return panels.table(["method", "s an epoch", "of AdvProp"], rows)
 
 
-def cell(one: list[float]) -> str:
-    """A number and its interval."""
-    return panels.over_seeds([one], 1)
+def cells(seeds: Sequence[dict[str, Any]]) -> list[str]:
+    """Clean and robust accuracy of one mask over the seeds, and the verdicts on the latter."""
+    verdicts = Counter(one["trust"] for one in seeds)
+    told = [word if len(verdicts) == 1 else f"{word} {times}" for word, times in verdicts.most_common()]
+    numbers = [panels.over_seeds([one[word] for one in seeds], 1) for word in ("clean", "robust")]
+    return [*numbers, ", ".join(told)]

@@ -1,7 +1,7 @@
 """Batch norm as a mask in small (004, chapter 6): fine-tuning, interpolation, AdvProp and RobMask.
 
-    python scripts/mask_tables.py --data-dir DIR     # all, into docs/results/masks.json
-    python scripts/mask_tables.py --table            # only the tables in docs/masks.md
+    python scripts/mask_tables.py --data-dir DIR --seeds 3     # all, into docs/results/masks.json
+    python scripts/mask_tables.py --table                      # only the tables in docs/masks.md
 
 Stopped at any moment, the same command goes on where it was: trainings and audits are kept under runs/masks.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 from mask_panels import PAIRS, tables
-from trained import trained
+from trained import place, trained
 
 from frenemy.files import write_atomic
 
@@ -55,44 +55,47 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data-dir", default=None, help="where fashion-mnist/ lies; else FRENEMY_DATA")
+    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="only rebuild the tables")
     options = parser.parse_args()
     found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if not options.table:
-        measure(found, options.data_dir)
+        measure(found, options.seeds, options.data_dir)
     tables(found)
 
 
-def keep(found: dict[str, Any], place: str, name: str, value: Any) -> None:
-    """Put a result in its place and write them all."""
-    found.setdefault(place, {})[name] = value
+def keep(found: dict[str, Any], part: str, name: str, value: Any) -> None:
+    """Put a result in its part and write them all."""
+    found.setdefault(part, {})[name] = value
     write_atomic(RESULTS, (json.dumps(found, indent=1) + "\n").encode())
-    print(place, name, value, flush=True)
+    print(part, name, value, flush=True)
 
 
-def measure(found: dict[str, Any], data_dir: str | None) -> None:
-    """Train every model, judge it clean, sweep the masks, and take the time of an epoch."""
+def measure(found: dict[str, Any], seeds: int, data_dir: str | None) -> None:
+    """Train every model of every seed, judge it clean, sweep the masks, and take the time of an epoch."""
     import frenemy
 
     train = frenemy.load("fashion-mnist", data_dir=data_dir, split="train").take(slice(0, ROWS))
     test = frenemy.load("fashion-mnist", data_dir=data_dir, examples=CLEAN)
     some = frenemy.load("fashion-mnist", data_dir=data_dir, examples=TESTED)
-    models: dict[str, nn.Module] = {}
-    for name in MODELS:
-        models[name] = named(name, train)
-        if name not in found.get("clean", {}):
-            keep(found, "clean", name, right(models[name], test))
-    for name, pair in PAIRS.items():
-        if name not in found.get("between", {}):
-            keep(found, "between", name, between(models[pair[0]], models[pair[1]], some, name))
-    for name in ("AdvProp", "RobMask"):
-        if name not in found.get("own", {}):
-            keep(found, "own", name, swept(models[name], some, f"linf:{NARROW}", (0.0, 0.5, 1.0), name))
+    for seed in range(seeds):
+        models: dict[str, nn.Module] = {}
+        for name in MODELS:
+            models[name], key = named(name, seed, train), f"{name}, seed {seed}"
+            if key not in found.get("clean", {}):
+                keep(found, "clean", key, right(models[name], test))
+        for name, (first, second) in PAIRS.items():
+            if (key := f"{name}, seed {seed}") not in found.get("between", {}):
+                keep(found, "between", key, between(models[first], models[second], some, place(name, seed)))
+        for name in ("AdvProp", "RobMask"):
+            if (key := f"{name}, seed {seed}") not in found.get("own", {}):
+                shares, folder = (0.0, 0.5, 1.0), place(name, seed)
+                keep(found, "own", key, swept(models[name], some, f"linf:{NARROW}", shares, folder))
     if "seconds" not in found.get("cost", {}):
         keep(found, "cost", "seconds", cost(train))
 
 
-def named(name: str, train: Examples) -> nn.Module:
+def named(name: str, seed: int, train: Examples) -> nn.Module:
     """Train one model, or take it from where it was kept."""
     import copy
 
@@ -101,12 +104,12 @@ def named(name: str, train: Examples) -> nn.Module:
     method, eps, base = MODELS[name]
     fitted = trained(
         method,
-        copy.deepcopy(named(base, train)) if base else net(),
+        copy.deepcopy(named(base, seed, train)) if base else net(seed),
         train,
-        seed=0,
+        seed=seed,
         threat=frenemy.Linf(number(eps)),
         regime=regime(EPOCHS, "norms" if base else "all"),
-        out=RUNS / name.replace(" ", "-").replace(",", ""),
+        out=RUNS / place(name, seed),
     )
     return fitted.model
 
@@ -126,13 +129,13 @@ def regime(epochs: int, only: str = "all") -> Regime:
     )
 
 
-def net() -> nn.Module:
+def net(seed: int = 0) -> nn.Module:
     """The narrow residual net: 8 layers, 8 to 32 channels, 19,000 or so weights."""
     import frenemy
     from frenemy.models.build import initialise
     from frenemy.models.cifarresnets import CIFARResNet
 
-    return initialise(CIFARResNet(1, 10, 8, 8), frenemy.Key(0).fold("weights"))
+    return initialise(CIFARResNet(1, 10, 8, 8), frenemy.Key(seed).fold("weights"))
 
 
 def number(eps: str) -> float:
@@ -186,12 +189,12 @@ def swept(
     rows = [
         {
             "p": p,
-            "clean": percent(found.clean(place)),
-            "robust": percent(found.robust(place)),
-            "trust": found.audits[place].trust,
-            "reasons": [one.name for one in found.audits[place].caveats if one.grade != "note"],
+            "clean": percent(found.clean(at)),
+            "robust": percent(found.robust(at)),
+            "trust": found.audits[at].trust,
+            "reasons": [one.name for one in found.audits[at].caveats if one.grade != "note"],
         }
-        for place, p in enumerate(found.shares)
+        for at, p in enumerate(found.shares)
     ]
     seconds = round(time.process_time() - began, 1)
     return {"rows": rows, "worst": percent(found.worst), "n": len(found.index), "seconds": seconds}

@@ -102,7 +102,7 @@ def _cases() -> dict[str, Case]:
             (*WAYS[:2], "frenemy bfloat16"),
         ),
     }
-    models = {"mlp": ("mlp-robust", 200), "lenet": ("lenet-robust", 64), "resnet": ("resnet-robust", 64)}
+    models = {"mlp": ("mlp-robust", 200), "lenet": ("lenet-robust", 64), "resnet": ("resnet-brief", 64)}
     made = {}
     for kind, (task, targets, ways) in kinds.items():
         for short, (model, rows) in models.items():
@@ -131,7 +131,8 @@ def ours(task: Task, **settings: Any) -> Any:
     names = {"APGD-CE": "apgd", "APGD-DLR": "apgd", "C&W": "cw", "FAB-T": "fab", "PGD-margin": "pgd"}
     name = names.get(task.attack, task.attack.lower().replace("-", ""))
     if task.attack == "APGD-T":
-        climbs = [part for part in ours(Task("AutoAttack", steps=task.steps)).parts(10) if part.rank]
+        every = ours(Task("AutoAttack", steps=task.steps)).parts(10)
+        climbs = [part for part in every if part.rank and part.loss == "dlr"]
         return find("attacks", "worstof").load()(tuple(climbs), batch_size=settings.get("batch_size"))
     make = find("attacks", name).load()
     known = {field.name for field in fields(make)}

@@ -3,7 +3,8 @@
     python scripts/white_box_models.py --data-dir DIR [--device cuda] [NAME ...]
 
 Weights go to runs/white-box/NAME.safetensors; a model whose weights are there is not trained again. On two CPU cores
-the robust models take ten minutes (LeNet) to two hours (ResNet). CIFAR-10 is read in full if it is there; where
+the robust models take ten minutes (LeNet) to two hours (ResNet; half an hour the brief one, which only speed is
+measured on). CIFAR-10 is read in full if it is there; where
 only the exact pixels of its first 4,000 training images lie, JPEG copies of all (cifar10_jpeg75_streams.npz) are
 trained on, and the exact pixels are kept for testing.
 """
@@ -74,6 +75,13 @@ KINDS: Final = {
     "mlp-robust": Kind(MLP, "mnist", 0.1, {"epochs": 10, "batch_size": 512}, _PGD),
     "resnet-plain": Kind(narrow, "cifar10", 8 / 255, {"epochs": 8, "batch_size": 512}),
     "resnet-robust": Kind(narrow, "cifar10", 8 / 255, {"epochs": 7, "batch_size": 512}, _SHORT),
+    "resnet-brief": Kind(
+        narrow,
+        "cifar10",
+        8 / 255,
+        {"epochs": 3, "batch_size": 256, "attack_precision": "bfloat16"},
+        _SHORT,
+    ),
 }
 
 

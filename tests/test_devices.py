@@ -124,9 +124,7 @@ def test_a_question_is_answered_there_as_here(question: str, device: str) -> Non
 def test_a_training_comes_there_to_the_weights_of_here(
     name: str, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "frenemy.models.fast._ONEDNN", False
-    )  # the kernels of elsewhere, so that not a bit differs
+    monkeypatch.setattr("frenemy.models.fast.FLOAT32", False)  # the kernels of elsewhere: not a bit differs
     off = 0.0 if device == "elsewhere" else 1e-2
 
     def trained(place: torch.device) -> Fitted:

@@ -24,7 +24,7 @@ LEVEL: Final = {name: level for level, names in enumerate(FLOORS) for name in na
 SHARED: Final = {
     "attacks": {
         *("attack", "best", "active", "fence", "slope", "ascent", "approach", "climb", "faces", "hinge"),
-        *("windows", "bumps", "moves", "tries"),
+        *("windows", "bumps", "moves", "tries", "runs", "patience", "merging"),
         *("asking", "walk", "site", "others", "border", "waves", "wander", "ray", "descent", "retreat"),
     },
     "objectives": {"objective", "surrogates"},
@@ -40,6 +40,8 @@ SHARED: Final = {
         "norms",
         "masked",
         "layout",
+        "packed",
+        "onednn",
     },
     "theory": {"problem", "intervals", "features", "scene"},
     "data": {"batch", "examples", "archive", "box", "pickles", "places", "rules"},

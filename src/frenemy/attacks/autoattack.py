@@ -90,6 +90,9 @@ class AutoAttack:
         threats=("linf", "l2", "l1"),
         deviations=(
             "a row leaves at its first success, inside a part too",
+            "FAB gives up walks towards a class that stay too far beyond eps to come back (patience.py); with parity it "
+            "takes every step",
+            "few rows are searched towards several classes at a time; the first success in their order is kept",
             "with fewer classes than DLR needs, the margin is climbed; the released code fails",
             "every attack draws from keys, not from a generator that is seeded again for every batch",
             "rand: a row falls when the mean of 20 answers does, not by one lucky answer",
@@ -138,9 +141,13 @@ class AutoAttack:
         if self.version == "plus":
             yield Aimed(near, "margin")
             yield Aimed(last.pop(), "margin")
-        single = replace(climb, restarts=1)
-        for rank in range(1, targets + 1):
-            yield Aimed(single, "dlr", 0 if towards else rank)
-        yield Aimed(replace(near, restarts=1, targets=targets), "margin")
+        single, near = replace(climb, restarts=1), replace(near, restarts=1)
+        ranks = tuple(range(1, targets + 1))
+        if towards or self.parity:
+            yield from (Aimed(single, "dlr", 0 if towards else rank) for rank in ranks)
+            yield Aimed(replace(near, targets=targets), "margin")
+        else:
+            yield Aimed(single, "dlr", ranks)
+            yield Aimed(near, "margin", ranks)
         for attack in last:
             yield Aimed(attack, "margin")

@@ -9,10 +9,12 @@ from typing import ClassVar, Final, final
 import torch
 from torch import Tensor
 
-from frenemy.attacks.active import Active, State
+from frenemy.attacks.active import Active
 from frenemy.attacks.attack import Found, admit
 from frenemy.attacks.best import Best, look
-from frenemy.attacks.faces import Face, nearest_face, rivals, shorten, towards
+from frenemy.attacks.faces import Face, shorten
+from frenemy.attacks.patience import hopeless, walked
+from frenemy.attacks.runs import Runs
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError
@@ -21,13 +23,12 @@ from frenemy.models.still import still
 from frenemy.objectives.objective import Objective
 from frenemy.rng import Key
 from frenemy.threats.plane import landing
-from frenemy.threats.slack import hold_, slack
+from frenemy.threats.slack import hold_
 from frenemy.threats.threat import Threat, broadcast
 
 __all__ = ["FAB"]
 
 _LOOKS: Final = 3
-_STEEPER: Final = 3.0
 _LEAST: Final = 1e-8
 
 
@@ -52,9 +53,9 @@ class FAB:
         targets: None looks at the faces of all classes at each step, with a backward for each; a number gives each of
             so many classes, those of highest logit at the input, runs of its own with one face and one backward a step
             (FAB-T has 9). An objective towards a class has one face anyway, and targets mean nothing there.
-        early_stop: a row leaves at its first success inside the threat, near or not.
+        early_stop: a row leaves at its first success inside the threat, near or not; a run without hope of one ends.
         parity: do as the released code does: look at every face, begin at random at half of eps whatever was found
-            before, and do not search the line from the input to the success at the end.
+            before, take every step, and do not search the line from the input to the success at the end.
         batch_size: the most rows in one forward; None is all rows of the call.
 
     Returns:
@@ -94,6 +95,7 @@ class FAB:
             "row after its first run with a success within eps",
             "a face is passed over that would have to be three times as steep as the steepest looked at, to lie nearer",
             "a run whose gradient is zero or not finite ends there",
+            "with early_stop a run ends where its nearest success stays too far beyond eps to come back (patience.py)",
             "with parity: all faces are looked at, random starts are half of eps away, no final search, as released",
         ),
     )
@@ -123,15 +125,24 @@ class FAB:
             clean = look(model, x, self.batch_size)
             best = Best(batch, clean, threat=threat, objective=objective)
             if self.steps:
-                self._run(model, best, _Plan(self, best, clean, key))
+                runs = Runs(
+                    best,
+                    clean,
+                    key,
+                    restarts=self.restarts,
+                    targets=self.targets,
+                    beta=self.beta,
+                    parity=self.parity,
+                )
+                self._run(model, best, runs)
             found = best.found()
             if self.early_stop or self.parity:
                 return found
             return shorten(model, batch, found, threat, objective, _LOOKS, self.batch_size, found.success)
 
-    def _run(self, model: Model, best: Best, plan: _Plan) -> None:
+    def _run(self, model: Model, best: Best, runs: Runs) -> None:
         objective = best.objective
-        active = Active(best, best.open(early_stop=True), plan.begin, self.batch_size)
+        active = Active(best, best.open(early_stop=True), runs.begin, self.batch_size)
         while len(active):
             closing, lost, backwards = active.state["closing"], torch.zeros_like(active.live), 0
             blind, point = lost, active.x
@@ -140,7 +151,7 @@ class FAB:
                 logits = model(x)
                 active.forwards += 1
                 lost = active.lost(active.x, logits.detach())
-                face = plan.face(active, x, logits)
+                face = runs.face(active, x, logits)
                 blind, backwards = face.blind, face.backwards
                 point = self._ahead(x.detach(), active.origin, face, best.threat)
                 stay = (closing | lost | blind).nonzero().flatten()
@@ -151,10 +162,12 @@ class FAB:
             loss, success = objective.loss(answer, active.goal), objective.success(answer, active.goal)
             distance = best.threat.norm(point - active.origin)
             inside = distance <= active.state["limit"]
-            hit = success & inside
+            hit, walk = success & inside, walked(active.state, success, distance)
             rank = torch.where(success, -distance, loss).masked_fill(~inside, -torch.inf)
             over = blind | (active.state["turn"] + 1 >= self.steps)
-            last = active.state["run"] + 1 >= plan.runs
+            if self.early_stop and not self.parity:
+                over = over | hopeless(walk, active.state["limit"], best.threat)
+            last = active.state["run"] + 1 >= runs.count
             leaving = closing | lost | active.lost(point, answer) | (over & last & (hit | active.reached))
             if self.early_stop:
                 leaving = leaving | hit
@@ -162,7 +175,7 @@ class FAB:
             left = int(live.sum())
             if left:
                 best.flat[active.rows] |= blind & live & (active.age == 0)
-                active.step(backwards, plan.onward(active, point, success, distance, live & over, last))
+                active.step(backwards, runs.onward(active, point, success, distance, walk, live & over, last))
             else:
                 active.backwards += backwards
             active.see(point, loss, hit, when, rank)
@@ -177,74 +190,3 @@ class FAB:
         alpha = broadcast((one / (one + two)).clamp(max=self.alpha_max), x)
         onto = torch.add(x, near, alpha=self.eta)
         return hold_(onto.lerp_(torch.add(origin, far, alpha=self.eta), alpha), threat.low, threat.high)
-
-
-@final
-class _Plan:
-    """The runs of a call: which faces each looks at, and where it begins."""
-
-    def __init__(self, fab: FAB, best: Best, clean: Tensor, key: Key) -> None:
-        self._fab, self._best, self._key = fab, best, key
-        single = towards(best.objective)
-        self._faces = 1 if single else clean.shape[1] - 1
-        self._order = None
-        if fab.targets is not None and not single:
-            self._order = rivals(clean, best.goal, fab.targets)
-        self.runs = fab.restarts * (1 if self._order is None else max(1, self._order.shape[1]))
-
-    def face(self, active: Active, x: Tensor, logits: Tensor) -> Face:
-        """The face that each row walks to."""
-        if self._order is None:
-            classes = rivals(logits, active.goal, self._faces)
-        else:
-            run = active.state["run"] // self._fab.restarts
-            classes = self._order[active.rows].gather(1, run[:, None])
-        steeper = math.inf if self._fab.parity else _STEEPER
-        threat, objective = self._best.threat, self._best.objective
-        wanted = active.live & ~active.state["closing"]
-        return nearest_face(x, logits, active.goal, classes, threat, objective, wanted, steeper)
-
-    def begin(self, rows: Tensor) -> State:
-        """The first run, at the input."""
-        origin, eps = self._best.batch.x[rows], self._best.eps[rows]
-        return {
-            "x": origin,
-            "run": torch.zeros_like(rows),
-            "turn": torch.zeros_like(rows),
-            "near": torch.full_like(eps, torch.inf),
-            "limit": eps + slack(self._best.threat.norm(origin), eps),
-            "closing": torch.zeros_like(rows, dtype=torch.bool),
-        }
-
-    def onward(
-        self, active: Active, point: Tensor, success: Tensor, distance: Tensor, over: Tensor, last: Tensor
-    ) -> State:
-        """Pull successes back; where a run is over begin the next, or bring the last point of all back into the set."""
-        state = active.state
-        near = torch.where(success, distance.minimum(state["near"]), state["near"])
-        x = torch.lerp(active.origin, point, broadcast(1 - (1 - self._fab.beta) * success.to(point), point))
-        run, turn, closing = state["run"], state["turn"] + 1, over & last
-        if bool(over.any()):
-            back = self._best.threat.retract(point, active.origin, active.eps)
-            x = torch.where(broadcast(closing, x), back, x)
-            again = over & ~last
-            run, turn = torch.where(again, run + 1, run), torch.where(again, 0, turn)
-            for number in sorted(set(run[again].tolist())):
-                which = (again & (run == number)).nonzero().flatten()
-                x[which] = self._start(active, which, near[which], number)
-        return {"x": x, "run": run, "turn": turn, "near": near, "closing": closing}
-
-    def _start(self, active: Active, which: Tensor, near: Tensor, run: int) -> Tensor:
-        """Where a run begins: at the input, or at random at half the distance that is to be bettered."""
-        origin, eps, threat = active.origin[which], active.eps[which], self._best.threat
-        if run % self._fab.restarts == 0:
-            return origin
-        index, shape = self._best.batch.index[active.rows[which]], tuple(origin.shape[1:])
-        key = self._key.fold("start").fold(run)
-        if getattr(threat, "order", 0.0) == math.inf:
-            way = 2 * key.uniform(index, shape, origin.dtype) - 1
-        else:
-            way = key.normal(index, shape, origin.dtype)
-        size = eps if self._fab.parity else torch.minimum(near, eps)
-        share = size / (2 * threat.norm(way).clamp(min=torch.finfo(way.dtype).tiny))
-        return hold_(torch.addcmul(origin, broadcast(share, way), way), threat.low, threat.high)

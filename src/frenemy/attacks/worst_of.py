@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast, final
 
 import torch
-from torch import Tensor
 
 from frenemy.attacks.attack import Attack, Found, Status, admit
+from frenemy.attacks.merging import copied, merge, sizes_of, wish_of
 from frenemy.card import Access, Card
 from frenemy.catalog import find
 from frenemy.data.batch import Batch
@@ -95,8 +95,7 @@ class WorstOf:
             draw = key.fold("worst of").fold(name)
             if best is None:
                 found = self._sized(part)(model, batch, threat=threat, objective=objective, key=draw)
-                names = [one.name for one in fields(Found) if one.name != "books"]
-                best = Found(**{name: getattr(found, name).clone() for name in names})
+                best = copied(found)
                 owner += ranks.index(name)
                 continue
             closed = best.status == Status.NOT_FINITE
@@ -105,49 +104,14 @@ class WorstOf:
                 found = self._sized(part)(
                     model,
                     batch.rows(rows),
-                    threat=_of_rows(threat, rows),
-                    objective=_taken(objective, rows, len(batch)),
+                    threat=sizes_of(threat, rows),
+                    objective=wish_of(objective, rows, len(batch)),
                     key=draw,
                 )
-                _merge(best, owner, rows, found, ranks.index(name))
+                merge(best, owner, rows, found, ranks.index(name), closed=self.early_stop)
         return cast(Found, best)
 
     def _sized(self, part: Attack) -> Attack:
         if self.batch_size is None or not hasattr(part, "batch_size"):
             return part
         return cast(Attack, replace(cast(Any, part), batch_size=self.batch_size))
-
-
-def _of_rows(threat: Threat, rows: Tensor) -> Threat:
-    """The threat of some rows, where each has its own size."""
-    eps = threat.eps
-    return threat.at(eps[rows.to(eps.device)]) if isinstance(eps, Tensor) and eps.ndim else threat
-
-
-def _taken(objective: Objective, rows: Tensor, count: int) -> Objective:
-    """The objective of some rows, where it says something else for each, such as a target."""
-    thing = cast(Any, objective)
-    own = {
-        one.name: value[rows.to(value.device)]
-        for one in fields(thing)
-        if isinstance(value := getattr(thing, one.name), Tensor) and value.shape == (count,)
-    }
-    return cast(Objective, replace(thing, **own)) if own else objective
-
-
-def _merge(best: Found, owner: Tensor, rows: Tensor, found: Found, rank: int) -> None:
-    """Take over the rows at which `found` is better; what both cost is added."""
-    before, loss = best.success[rows], best.loss[rows]
-    higher = (found.loss > loss) | ((found.loss == loss) & (rank < owner[rows]))
-    better = torch.where(before == found.success, higher, found.success)
-    taken, kept = rows[better], ~(before | found.success)
-    best.status[rows] = torch.where(
-        kept,
-        torch.maximum(best.status[rows], found.status),
-        torch.where(before, best.status[rows], found.status),
-    )
-    best.x[taken], best.loss[taken], owner[taken] = found.x[better], found.loss[better], rank
-    best.step[taken], best.success[taken] = found.step[better], found.success[better]
-    best.flat[rows] &= found.flat
-    best.forwards[rows] += found.forwards
-    best.backwards[rows] += found.backwards

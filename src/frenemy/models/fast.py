@@ -11,11 +11,13 @@ from torch.nn.functional import linear
 
 from frenemy.models.layout import ChannelsLast
 from frenemy.models.model import Model
+from frenemy.models.onednn import FLOAT32, laid_out, mapped
+from frenemy.models.packed import packed
 
 __all__ = ["Fast"]
 
-_HERE = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-_ONEDNN: Final = bool(_HERE and hasattr(torch.ops.mkldnn, "_linear_pointwise"))
+_FEW: Final = 128
+"""Up to so many rows a linear map gains from a copy of its weights laid out for it; above, memory is worth more."""
 
 
 @final
@@ -27,7 +29,9 @@ class Fast(nn.Module):
     on the model itself, as the risks do. On other devices and dtypes the model runs as it is.
 
     Linear maps do so while the model is frozen (inside `still`, or under `no_grad`): a weight that needs a gradient
-    takes the ordinary way. The model is not modified: calls are rerouted while its forward runs, in this thread only.
+    takes the ordinary way. While it is held still and asked about few rows at a time, a second copy of their weights is
+    kept, in the layout that oneDNN works on. The model is not modified: calls are rerouted while its forward runs, in
+    this thread only.
 
     Args:
         model: any model; gradients with respect to the input flow as before, second derivatives do not.
@@ -39,7 +43,7 @@ class Fast(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the model, `(batch, classes)`, in the ordinary layout."""
-        if x.device.type != "cpu" or x.dtype != torch.float32 or not _ONEDNN:
+        if x.device.type != "cpu" or x.dtype != torch.float32 or not FLOAT32:
             return self.model(x)
         with _Quick():
             return self.model(x)
@@ -65,20 +69,5 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     wants = torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (weight, bias))
     if x.ndim != 2 or not x.dtype == weight.dtype == torch.float32 or wants:
         return linear(x, weight, bias)
-    result: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
-    return result
-
-
-class _Linear(torch.autograd.Function):
-    """A linear map through oneDNN, with the gradient of its input only."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(weight)
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (weight,) = ctx.saved_tensors
-        return torch.ops.mkldnn._linear_pointwise(gradients[0], weight.t(), None, "none", [], ""), None, None
+    laid = packed(weight, laid_out) if len(x) <= _FEW else None
+    return mapped(x, weight if laid is None else laid, weight.t(), bias)

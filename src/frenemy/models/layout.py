@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["ChannelsLast"]
+from frenemy.models.packed import packed
+
+__all__ = ["ChannelsLast", "last"]
 
 
 class ChannelsLast(TorchFunctionMode):
@@ -30,7 +32,8 @@ class ChannelsLast(TorchFunctionMode):
         """Call the function, on tensors laid out anew if it is a convolution."""
         kwargs = kwargs or {}
         if func is torch.conv2d and len(args) > 1 and args[0].ndim == 4:
-            args = (_channels_last(args[0]), _channels_last(args[1]), *args[2:])
+            weight = packed(args[1], last)
+            args = (last(args[0]), last(args[1]) if weight is None else weight, *args[2:])
         if func is torch.Tensor.view and not args[0].is_contiguous() and not _typed(*args[1:], **kwargs):
             return args[0].reshape(*args[1:], **kwargs)
         return func(*args, **kwargs)
@@ -41,7 +44,7 @@ def _typed(*args: Any, **kwargs: Any) -> bool:
     return any(isinstance(one, torch.dtype) for one in (*args, *kwargs.values()))
 
 
-def _channels_last(x: Tensor) -> Tensor:
+def last(x: Tensor) -> Tensor:
     """Lay `(n, c, h, w)` out as n, h, w, c. With one channel both layouts are the same bytes, and only strides tell."""
     if x.shape[1] == 1 and x.is_contiguous():
         _, c, h, w = x.shape

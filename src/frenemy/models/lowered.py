@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from frenemy.models.layout import ChannelsLast
+from frenemy.models.layout import ChannelsLast, last
 from frenemy.models.model import Model
+from frenemy.models.onednn import BFLOAT16, laid_out, mapped
+from frenemy.models.packed import packed
 
 __all__ = ["Lowered"]
 
@@ -21,7 +25,9 @@ class Lowered(nn.Module):
     weights are not modified. Convolutions work channels last.
 
     Args:
-        model: any model; weights stay in float32 and are rounded as they are used.
+        model: any model; its weights stay in float32. While it is held still (inside `still`) those of linear maps and
+            convolutions are rounded once, into a copy as large as they are at most; else whenever they are used.
+            Gradients with respect to the input flow as before, second derivatives do not.
     """
 
     def __init__(self, model: Model) -> None:
@@ -30,5 +36,51 @@ class Lowered(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the model computed in bfloat16, `(batch, classes)` float32."""
-        with torch.autocast(x.device.type, torch.bfloat16), ChannelsLast():
+        with torch.autocast(x.device.type, torch.bfloat16), _Rounded():
             return self.model(x).to(torch.float32)
+
+
+@final
+class _Rounded(ChannelsLast):
+    """Takes the weights of a model that is held still as they were rounded before, not anew in every forward."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func is linear and args:
+            return _linear(*args, **kwargs or {})
+        if func is torch.conv2d and len(args) > 1 and _lowers(*args[:2]):
+            weight = packed(args[1], _rounded_last)
+            args = args if weight is None else (args[0], weight, *args[2:])
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+def _lowers(x: Tensor, weight: Tensor) -> bool:
+    """Whether autocasting is about to round these two; a model may have switched it off for a part of itself."""
+    on = torch.is_autocast_enabled(x.device.type)
+    return on and weight.dtype == torch.float32 and x.dtype in (torch.float32, torch.bfloat16)
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    if BFLOAT16 and x.ndim == 2 and x.device.type == "cpu" and _lowers(x, weight):
+        laid, turned = packed(weight, _laid_out), packed(weight, _turned)
+        if laid is not None and turned is not None:
+            bias = None if bias is None else bias.to(torch.bfloat16)
+            return mapped(x.to(torch.bfloat16), laid, turned, bias)
+    return linear(x, weight, bias)
+
+
+def _laid_out(weight: Tensor) -> Tensor:
+    return laid_out(weight.to(torch.bfloat16))
+
+
+def _turned(weight: Tensor) -> Tensor:
+    return laid_out(weight.to(torch.bfloat16).t().contiguous())
+
+
+def _rounded_last(weight: Tensor) -> Tensor:
+    return last(weight.to(torch.bfloat16))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from frenemy.models.model import Model, modules_of
+from frenemy.models.packed import packing
 
 __all__ = ["still"]
 
@@ -27,7 +28,8 @@ def still(model: Model) -> Iterator[None]:
             module.training = False
         for parameter, _ in wanted:
             parameter.requires_grad_(False)
-        yield
+        with packing():
+            yield
     finally:
         for module, mode in modes:
             module.training = mode

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
+from torch import Tensor
 
 from frenemy.card import Card
 from frenemy.errors import UsageError
@@ -16,7 +17,7 @@ __all__ = ["Steered"]
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Steered:
     r"""Succeed where the answer leaves the label, by climbing towards the class that the clean answer ranks `rank`-th.
 
@@ -27,14 +28,15 @@ class Steered:
     succeeds as well. With fewer than four classes the loss is `z_t - z_y`.
 
     Args:
-        rank: place of the target among the classes other than the one that is left; 1 is the best of them.
+        rank: place of the target among the classes other than the one that is left; 1 is the best of them. One number,
+            or a `(batch,)` tensor with one for each row.
         own: leave the model's own clean answer instead of the label.
 
     Raises:
-        UsageError: the rank is below 1, or there are not so many other classes.
+        UsageError: a rank is below 1, there are not so many other classes, or rows and ranks differ in number.
     """
 
-    rank: int = 1
+    rank: int | Tensor = 1
     own: bool = False
 
     card: ClassVar[Card] = Card(
@@ -52,20 +54,24 @@ class Steered:
     towards: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
+        if bool((torch.as_tensor(self.rank) < 1).any()):
             raise UsageError(f"expected a rank of 1 or more, got {self.rank}; 1 is the best other class")
 
     def goal(self, clean: Logits, y: Labels) -> Goal:
         """The class to leave, and the class to climb towards."""
-        if self.rank >= clean.shape[1]:
+        rank = torch.as_tensor(self.rank, device=y.device)
+        if rank.ndim and rank.shape != y.shape:
+            raise UsageError(f"expected one rank or {len(y)}, one a row, got {tuple(rank.shape)}")
+        if bool((rank >= clean.shape[1]).any()):
             raise UsageError(
                 f"expected a rank from 1 to {clean.shape[1] - 1}, since there are {clean.shape[1]} classes, "
-                f"got {self.rank}"
+                f"got {int(rank.max())}"
             )
         label = clean.argmax(1) if self.own else y
         others = clean.scatter(1, label[:, None], -torch.inf)
         order = others.argsort(dim=1, descending=True, stable=True)
-        return torch.stack([label, order[:, self.rank - 1]], dim=1)
+        target = order.gather(1, (rank - 1).expand(y.shape)[:, None]).squeeze(1)
+        return torch.stack([label, target], dim=1)
 
     def loss(self, logits: Logits, goal: Goal) -> PerExample:
         """The targeted difference of logits ratio."""

@@ -160,9 +160,10 @@ def spelled(attack: Attack) -> str:
 
 
 def _aimed(part: Any) -> str:
-    """Write a part of an ensemble: what searches, the loss it climbs, and the class it goes towards."""
-    rank = f", towards class {part.rank}" if part.rank else ""
-    return f"{spelled(part.attack)} on {part.loss}{rank}"
+    """Write a part of an ensemble: what searches, the loss it climbs, and the classes it goes towards."""
+    ranks = (part.rank,) if isinstance(part.rank, int) else part.rank
+    to = f"class {ranks[0]}" if len(ranks) == 1 else f"classes {ranks[0]} to {ranks[-1]}"
+    return f"{spelled(part.attack)} on {part.loss}{f', towards {to}' if ranks[0] else ''}"
 
 
 def _plain(value: Any) -> str:

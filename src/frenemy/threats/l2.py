@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from frenemy.threats.threat import broadcast
 from frenemy.types import Flags, Inputs, PerExample
 
 __all__ = ["L2"]
+
+_SMALL: Final = 1e4
+"""From so many times the root of the smallest normal number on, what squares lose is below rounding."""
 
 
 @final
@@ -66,9 +69,7 @@ class L2:
 
     def norm(self, delta: Inputs) -> PerExample:
         """Euclidean length of each row: `sqrt(sum_i d_i^2)`, without underflow or overflow of the squares."""
-        flat, largest = _scaled(delta)
-        length: Tensor = largest * torch.linalg.vector_norm(flat, dim=1)
-        return length
+        return _length(delta.flatten(1))
 
     def dual_norm(self, gradient: Inputs) -> PerExample:
         """Largest `<gradient, d>` over `|d| <= 1`: the Euclidean length itself."""
@@ -76,7 +77,7 @@ class L2:
 
     def steepest(self, gradient: Inputs) -> Inputs:
         """The gradient at length 1, however small or large it came; zero where it is zero."""
-        flat, _ = _scaled(gradient)
+        flat, _ = _scaled(gradient.flatten(1))
         length: Tensor = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
         return (flat / length.clamp(min=1)).reshape(gradient.shape)
 
@@ -114,8 +115,20 @@ class L2:
         return ~self.contains(hold_(origin.clone(), self.low, self.high), origin, eps)
 
 
-def _scaled(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Flatten each row and divide it by its largest absolute value: `(batch, d)` in [-1, 1], and `(batch,)`."""
-    flat = rows.flatten(1)
+def _length(flat: Tensor) -> Tensor:
+    """Euclidean length of each row; where squares that matter under- or overflow, of the row scaled.
+
+    A length of 0 may be what is left of some, and is looked at again.
+    """
+    length: Tensor = torch.linalg.vector_norm(flat, dim=1)
+    sound = (length > _SMALL * torch.finfo(length.dtype).tiny ** 0.5) & (length < torch.inf)
+    if bool(sound.all()):
+        return length
+    scaled, largest = _scaled(flat)
+    return torch.where(sound, length, largest * torch.linalg.vector_norm(scaled, dim=1))
+
+
+def _scaled(flat: Tensor) -> tuple[Tensor, Tensor]:
+    """Divide each row by its largest absolute value: `(batch, d)` in [-1, 1], and `(batch,)`."""
     largest = flat.abs().amax(1)
     return flat / torch.where(largest > 0, largest, 1)[:, None], largest

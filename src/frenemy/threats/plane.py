@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,9 @@ from frenemy.threats.slack import bounds
 from frenemy.threats.threat import Threat, broadcast
 
 __all__ = ["landing"]
+
+_GRAIN: Final = 32_768
+"""Up to so many elements PyTorch does an operation on one thread; to wake the others costs more than some passes do."""
 
 
 def landing(x: Tensor, gap: Tensor, normal: Tensor, threat: Threat) -> Tensor:
@@ -19,8 +24,8 @@ def landing(x: Tensor, gap: Tensor, normal: Tensor, threat: Threat) -> Tensor:
     Where the box keeps the hyperplane out of reach, the step goes to the corner that comes nearest to it. Coordinates
     with a slope of zero do not move. For Linf and L2, `|d_i|` is `min(t, m_i)` and `min(t |w_i|, m_i)` with `m_i` the
     room there, and `t` solves a concave, increasing, piecewise linear equation: Newton's method climbs to the exact
-    solution in a few passes over the rows that are still on their way. For L1 the steepest coordinates are filled
-    first, down to a cut that is bracketed. Nothing is sorted.
+    solution in a few passes. For L1 the steepest coordinates are filled first, down to a cut that is bracketed. Nothing
+    is sorted.
 
     Args:
         x: `(batch, *shape)` points of the box.
@@ -31,11 +36,17 @@ def landing(x: Tensor, gap: Tensor, normal: Tensor, threat: Threat) -> Tensor:
     Returns:
         `(batch, *shape)` the step; not finite where gap or normal is not.
 
-    Cost: some 12 passes over `x`, and 6 for each of a few Newton steps.
+    Cost: some 12 passes over `x`, and 6 for each of a few Newton steps; on a CPU in blocks that stay in the cache.
 
     Source: Croce and Hein 2020, "Minimally distorted adversarial examples with a fast adaptive boundary attack", ICML,
     arXiv:1907.02044, eq. 5 and Section 2.2, which sort.
     """
+    size = len(x) if x.device.type != "cpu" else max(1, _GRAIN * len(x) // max(x.numel(), 1))
+    blocks = zip(torch.split(x, size), torch.split(gap, size), torch.split(normal, size), strict=True)
+    return torch.cat([_landing(*block, threat) for block in blocks])
+
+
+def _landing(x: Tensor, gap: Tensor, normal: Tensor, threat: Threat) -> Tensor:
     order = float(getattr(threat, "order", 0.0))
     low, high = bounds(threat.low, threat.high, x)
     forward = (normal * -broadcast(gap.sign(), x)).flatten(1)
@@ -63,21 +74,17 @@ def landing(x: Tensor, gap: Tensor, normal: Tensor, threat: Threat) -> Tensor:
 def _level(limit: Tensor, weight: Tensor, load: Tensor, need: Tensor) -> Tensor:
     """The `t` with `sum_i min(t weight_i, load_i) = need`, where `load_i = limit_i weight_i`; huge if there is none."""
     level, huge = torch.zeros_like(need), torch.finfo(need.dtype).max
-    rows = torch.arange(len(need), device=need.device)
-    while len(rows):
-        t = level[rows]
-        free = _above(limit, t)
+    free, full = torch.empty_like(limit), torch.empty_like(limit)
+    while True:
+        torch.gt(limit, level, out=free)
+        torch.le(limit, level, out=full)
         speed = _dot(weight, free)
-        rest = need - _dot(load, 1 - free)
-        ahead = torch.where(speed > 0, rest / speed, torch.full_like(t, huge)).clamp(max=huge)
-        going = (ahead > t).flatten()
-        level[rows] = torch.maximum(t, ahead)
-        if bool(going.all()):
-            continue
-        kept = going.nonzero().flatten()
-        rows, limit, weight = rows[kept], limit[kept], weight[kept]
-        load, need = load[kept], need[kept]
-    return level
+        rest = need - _dot(load, full)
+        ahead = torch.where(speed > 0, rest / speed, huge).clamp_(max=huge)
+        going = ahead > level
+        level = torch.maximum(level, ahead)
+        if not bool(going.any()):
+            return level
 
 
 def _filled(lean: Tensor, most: Tensor, load: Tensor, need: Tensor) -> Tensor:
@@ -108,7 +115,7 @@ def _filled(lean: Tensor, most: Tensor, load: Tensor, need: Tensor) -> Tensor:
 
 def _above(values: Tensor, level: Tensor) -> Tensor:
     """1 where a value exceeds the level of its row, else 0: arithmetic, since masks and their conversion are slow."""
-    return (values - level).sign_().clamp_(min=0)
+    return torch.gt(values, level, out=torch.empty_like(values))
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

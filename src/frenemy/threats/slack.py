@@ -57,8 +57,11 @@ def hold_(x: Inputs, low: float | Tensor, high: float | Tensor) -> Inputs:
 
 def inside(x: Inputs, low: float | Tensor, high: float | Tensor) -> Flags:
     """Say of each row whether every coordinate lies in the box, ends included; NaN never does."""
-    low, high = bounds(low, high, x)
-    return ((x >= low) & (x <= high)).flatten(1).all(1)
+    if isinstance(low, Tensor) or isinstance(high, Tensor) or not x.numel():
+        low, high = bounds(low, high, x)
+        return ((x >= low) & (x <= high)).flatten(1).all(1)
+    least, most = torch.aminmax(x.flatten(1), dim=1)
+    return (least >= low) & (most <= high)
 
 
 def slack(length: PerExample, eps: PerExample) -> PerExample:

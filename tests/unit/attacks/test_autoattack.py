@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from frenemy.attacks.aimed import Aimed
 from frenemy.attacks.apgd import APGD
-from frenemy.attacks.attack import Found, Status
+from frenemy.attacks.attack import Attack, Found, Status
 from frenemy.attacks.autoattack import AutoAttack
 from frenemy.attacks.fab import FAB
 from frenemy.attacks.pgd import PGD
@@ -34,8 +35,8 @@ from frenemy.threats.sphere import Sphere
 QUICK = AutoAttack(steps=8, queries=40)
 
 
-def names(attack: AutoAttack, classes: int, *, towards: bool = False) -> list[tuple[str, str, int]]:
-    """Each part as its attack, its loss, and its rank."""
+def names(attack: AutoAttack, classes: int, *, towards: bool = False) -> list[tuple[str, str, Any]]:
+    """Each part as its attack, its loss, and its rank or ranks."""
     parts = attack.parts(classes, towards=towards)
     return [(type(part.attack).__name__, part.loss, part.rank) for part in parts]
 
@@ -46,10 +47,16 @@ def scene(classes: int, rows: int = 30) -> tuple[torch.nn.Module, Batch]:
 
 
 def test_the_parts_are_those_of_the_published_versions() -> None:
-    towards_each = [("APGD", "dlr", rank) for rank in range(1, 10)]
+    nine = tuple(range(1, 10))
     assert names(AutoAttack(), 10) == [
         ("APGD", "ce", 0),
-        *towards_each,
+        ("APGD", "dlr", nine),
+        ("FAB", "margin", nine),
+        ("Square", "margin", 0),
+    ]
+    assert names(AutoAttack(parity=True), 10) == [
+        ("APGD", "ce", 0),
+        *(("APGD", "dlr", rank) for rank in nine),
         ("FAB", "margin", 0),
         ("Square", "margin", 0),
     ]
@@ -58,20 +65,20 @@ def test_the_parts_are_those_of_the_published_versions() -> None:
         ("APGD", "dlr", 0),
         ("FAB", "margin", 0),
         ("Square", "margin", 0),
-        *towards_each,
-        ("FAB", "margin", 0),
+        ("APGD", "dlr", nine),
+        ("FAB", "margin", nine),
     ]
     assert names(AutoAttack("rand"), 10) == [("APGD", "ce", 0), ("APGD", "dlr", 0)]
     plus = [part.attack for part in AutoAttack("plus").parts(10)]
-    assert [part.restarts for part in plus if isinstance(part, APGD)] == [5, 5] + [1] * 9
-    assert [(part.restarts, part.targets) for part in plus if isinstance(part, FAB)] == [(5, None), (1, 9)]
+    assert [part.restarts for part in plus if isinstance(part, APGD)] == [5, 5, 1]
+    assert [(part.restarts, part.targets) for part in plus if isinstance(part, FAB)] == [(5, None), (1, None)]
     assert [part.queries for part in plus if isinstance(part, Square)] == [5000]
 
 
 @pytest.mark.parametrize(("classes", "ranks"), [(2, 1), (3, 2), (5, 4), (10, 9), (1000, 9)])
 def test_there_are_no_more_targets_than_other_classes(classes: int, ranks: int) -> None:
     tried = [rank for _, _, rank in names(AutoAttack(), classes)]
-    assert max(tried) == ranks
+    assert tried == [0, tuple(range(1, ranks + 1)), tuple(range(1, ranks + 1)), 0]
     assert [rank for _, _, rank in names(AutoAttack(), classes, towards=True)] == [0, 0, 0, 0]
 
 
@@ -175,3 +182,58 @@ def test_what_it_cannot_do_is_said() -> None:
         Aimed(loss="dlrr")
     with pytest.raises(UsageError, match="expected a rank from 1 to 2"):
         Aimed(rank=3)(model, batch, threat=Linf(0.1), objective=Untargeted(), key=Key(0))
+
+
+@pytest.mark.parametrize("attack", [PGD(steps=4, random_start=False), FAB(steps=4, early_stop=True)], ids=str)
+@pytest.mark.parametrize("rows", [3, 40])
+def test_several_ranks_are_as_one_after_the_other(attack: Attack, rows: int) -> None:
+    """Few rows are searched towards several classes at a time; what is kept is what a loop over the ranks keeps."""
+    model, batch = scene(6, rows)
+    ranks, threat, wish = (1, 2, 3, 4, 5), Linf(0.06), Untargeted()
+    found = Aimed(attack, rank=ranks)(model, batch, threat=threat, objective=wish, key=Key(3))
+    parts = [
+        Aimed(attack, rank=rank)(model, batch, threat=threat, objective=wish, key=Key(3)) for rank in ranks
+    ]
+    fell = torch.stack([part.success for part in parts])
+    assert torch.equal(found.success, fell.any(0))
+    for row in range(len(batch)):
+        losses = torch.stack([part.loss[row] for part in parts])
+        best = int(fell[:, row].int().argmax()) if bool(fell[:, row].any()) else int(losses.argmax())
+        torch.testing.assert_close(found.x[row], parts[best].x[row], rtol=0, atol=1e-6)
+        assert int(found.step[row]) == int(parts[best].step[row])
+    assert 0 < int(found.success.sum()) < len(batch) or rows == 3
+
+
+def test_several_ranks_draw_apart_and_whatever_is_searched_with_them() -> None:
+    """Two classes at a time or one: the starts of a row are its own for each rank, and the same."""
+    model, batch = scene(6, 50)
+    aimed, threat = Aimed(PGD(steps=0, early_stop=False), rank=(1, 2, 3)), Linf(0.1)
+    asked: list[Tensor] = []
+
+    def seen(x: Tensor) -> Tensor:
+        asked.append(x.detach().clone())
+        logits: Tensor = model(x)
+        return logits
+
+    def starts(part: Batch) -> set[tuple[float, ...]]:
+        asked.clear()
+        aimed(seen, part, threat=threat, objective=Untargeted(), key=Key(3))
+        return {tuple(row) for x in asked for row in x[:, :3].tolist()}
+
+    alone = starts(batch.rows(slice(0, 2)))
+    assert len(alone) == 2 * (1 + 3)
+    assert alone <= starts(batch)
+
+
+def test_several_ranks_are_one_search_where_there_is_one_way() -> None:
+    model, batch = scene(4)
+    wish = Hypocritical(Margin())
+    one, three = (
+        Aimed(PGD(steps=3), rank=rank)(model, batch, threat=Linf(0.1), objective=wish, key=Key(1))
+        for rank in (0, (1, 2, 3))
+    )
+    assert torch.equal(one.success, three.success)
+    assert torch.equal(one.forwards, three.forwards)
+    for wrong in ((), (0, 1), -1):
+        with pytest.raises(UsageError, match="expected a rank of 0 or more, or several of 1 or more"):
+            Aimed(rank=wrong)

@@ -15,6 +15,7 @@ from frenemy.models.convnets import ConvNet
 from frenemy.models.fast import Fast
 from frenemy.models.lowered import Lowered
 from frenemy.models.mlp import MLP
+from frenemy.models.packed import packed, packing
 from frenemy.models.resnets import ResNet18
 from frenemy.models.still import still
 from frenemy.rng import Key
@@ -210,3 +211,76 @@ def test_lowered_is_near_and_gives_float32(name: str) -> None:
     assert float(cosine) > 0.95
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
     assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("wrap", [Fast, Lowered])
+@pytest.mark.parametrize("name", models())
+def test_weights_laid_out_once_answer_as_those_laid_out_anew(
+    wrap: Callable[[nn.Module], nn.Module], name: str
+) -> None:
+    """The first question of a scope takes the weights as they are, the second lays them out, the third has them."""
+    model, shape = models()[name]
+    x, weights, asked = inputs(shape), Key(3).normal(torch.arange(5), (3,)), wrap(model)
+    expected, slope = gradient(asked, x, weights)
+    loose = 0.02 if wrap is Lowered else 1e-5
+    with still(model):
+        for _ in range(3):
+            logits, near = gradient(asked, x, weights)
+            torch.testing.assert_close(logits, expected, rtol=loose, atol=loose)
+            torch.testing.assert_close(near, slope, rtol=loose, atol=loose * float(slope.abs().max()))
+
+
+@pytest.mark.parametrize("wrap", [Fast, Lowered])
+@pytest.mark.parametrize("name", ["mlp", "grey"])
+def test_weights_that_changed_are_laid_out_anew(wrap: Callable[[nn.Module], nn.Module], name: str) -> None:
+    model, shape = models()[name]
+    x, asked = inputs(shape), wrap(model)
+    with still(model), torch.no_grad():
+        before = [asked(x) for _ in range(3)][-1]
+        for parameter in model.parameters():
+            parameter.mul_(2)
+        after = [asked(x) for _ in range(3)]
+    assert float((after[0] - before).abs().max()) > 0.1
+    for answer in after:
+        torch.testing.assert_close(answer, model(x), rtol=0.05, atol=0.05)
+    with still(model), torch.no_grad():
+        for parameter in model.parameters():
+            parameter.data.mul_(0.5)  # leaves no mark on the parameter; but this is another scope
+        torch.testing.assert_close([asked(x) for _ in range(3)][-1], before)
+
+
+def test_nothing_is_kept_where_a_model_is_not_held_still() -> None:
+    made: list[Tensor] = []
+
+    def lay(weight: Tensor) -> Tensor:
+        made.append(weight)
+        return weight.clone()
+
+    weight = nn.Parameter(torch.ones(2), requires_grad=False)
+    assert packed(weight, lay) is None
+    with packing():
+        assert packed(weight, lay) is None
+        kept = packed(weight, lay)
+        with packing():
+            assert packed(weight, lay) is kept is not None
+        assert packed(weight, lay) is kept
+        assert packed(nn.Parameter(torch.ones(2)), lay) is packed(torch.ones(2), lay) is None
+    assert packed(weight, lay) is None
+    assert len(made) == 1
+
+
+def test_where_a_model_switches_autocasting_off_its_weights_stay_as_they_are() -> None:
+    class Careful(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.map, self.mix = nn.Conv2d(2, 4, 3), nn.Linear(16, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.autocast("cpu", enabled=False):
+                logits: Tensor = self.mix(self.map(x.float()).flatten(1))
+            return logits
+
+    model, x = initialise(Careful(), Key(2)).eval(), inputs((2, 4, 4))
+    with still(model):
+        for _ in range(3):
+            torch.testing.assert_close(Lowered(model)(x), model(x))

@@ -59,6 +59,19 @@ def test_all_ranks_together_are_all_other_classes() -> None:
     assert [int(Steered(rank).goal(tied, torch.tensor([1]))[0, 1]) for rank in (1, 2, 3)] == [0, 2, 3]
 
 
+def test_each_row_may_have_a_rank_of_its_own() -> None:
+    clean, y, _ = drawn(5)
+    ranks = torch.arange(12) % 4 + 1
+    goal = Steered(ranks).goal(clean, y)
+    for row, rank in enumerate(ranks.tolist()):
+        assert torch.equal(goal[row], Steered(rank).goal(clean, y)[row])
+    with pytest.raises(UsageError, match=r"expected one rank or 12, one a row, got \(3,\)"):
+        Steered(ranks[:3]).goal(clean, y)
+    with pytest.raises(UsageError, match="expected a rank of 1 or more"):
+        Steered(ranks - 1)
+    assert Steered(ranks[:0]).goal(clean[:0], y[:0]).shape == (0, 2)
+
+
 def test_a_rank_that_is_none_is_named() -> None:
     with pytest.raises(UsageError, match="rank of 1 or more, got 0"):
         Steered(0)

@@ -171,7 +171,7 @@ def test_an_ensemble_is_opened_into_its_parts() -> None:
     assert attacks(found) == [WorstOf((part,)) for part in inner]
     names = [search.name for search in found.searches["untargeted"]]
     assert names[0] == "AutoAttack: APGD(steps=5, restarts=1) on ce"
-    assert names[2] == "AutoAttack: APGD(steps=5, restarts=1) on dlr, towards class 2"
+    assert names[1] == "AutoAttack: APGD(steps=5, restarts=1) on dlr, towards classes 1 to 4"
     towards = AutoAttack(steps=5, queries=9).parts(5, towards=True)
     assert attacks(found, "hypocritical") == [WorstOf((part,)) for part in towards]
     assert all(search.ensemble for search in found.searches["untargeted"])

@@ -90,8 +90,7 @@ class AutoAttack:
         threats=("linf", "l2", "l1"),
         deviations=(
             "a row leaves at its first success, inside a part too",
-            "FAB gives up walks towards a class that stay too far beyond eps to come back (patience.py); with parity it "
-            "takes every step",
+            "FAB gives up walks that stay too far beyond eps to come back (patience.py); not with parity",
             "few rows are searched towards several classes at a time; the first success in their order is kept",
             "with fewer classes than DLR needs, the margin is climbed; the released code fails",
             "every attack draws from keys, not from a generator that is seeded again for every batch",

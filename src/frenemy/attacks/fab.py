@@ -30,6 +30,8 @@ __all__ = ["FAB"]
 
 _LOOKS: Final = 3
 _LEAST: Final = 1e-8
+_BEYOND: Final = 1.001
+"""From beyond the face both steps pass it by as much: without this their mean would lie on it to the last bit."""
 
 
 @final
@@ -95,6 +97,7 @@ class FAB:
             "row after its first run with a success within eps",
             "a face is passed over that would have to be three times as steep as the steepest looked at, to lie nearer",
             "a run whose gradient is zero or not finite ends there",
+            "the input's own step goes a thousandth farther, so that rounding does not say on which side a point lies",
             "with early_stop a run ends where its nearest success stays too far beyond eps to come back (patience.py)",
             "with parity: all faces are looked at, random starts are half of eps away, no final search, as released",
         ),
@@ -188,5 +191,6 @@ class FAB:
         far = landing(origin, face.gap + back, face.normal, threat)
         one, two = (threat.norm(step).clamp(min=_LEAST) for step in (near, far))
         alpha = broadcast((one / (one + two)).clamp(max=self.alpha_max), x)
-        onto = torch.add(x, near, alpha=self.eta)
-        return hold_(onto.lerp_(torch.add(origin, far, alpha=self.eta), alpha), threat.low, threat.high)
+        onto, beyond = torch.add(x, near, alpha=self.eta), 1 if self.parity else _BEYOND
+        pulled = torch.add(origin, far, alpha=beyond * self.eta)
+        return hold_(onto.lerp_(pulled, alpha), threat.low, threat.high)

@@ -192,7 +192,8 @@ def test_later_runs_begin_at_half_the_distance_that_is_to_be_bettered(norm: str,
     assert begin == pytest.approx(4.0 if parity else min(first) / 2, rel=1e-5)
 
 
-def test_a_step_is_the_projection_with_its_pull() -> None:
+@pytest.mark.parametrize(("parity", "beyond"), [(True, 1.0), (False, 1.001)])
+def test_a_step_is_the_projection_with_its_pull(parity: bool, beyond: float) -> None:
     """One step by hand: on the plane 3 a + 4 b = 5 from (0, 0), then from the success pulled back."""
     asked: list[Tensor] = []
 
@@ -201,13 +202,31 @@ def test_a_step_is_the_projection_with_its_pull() -> None:
         return torch.stack([5 - x @ torch.tensor([3.0, 4.0]), 0 * x[:, 0]], 1)
 
     batch = Batch(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([0]))
-    FAB(steps=2, eta=1.1, beta=0.5, alpha_max=0.2)(
+    FAB(steps=2, eta=1.1, beta=0.5, alpha_max=0.2, parity=parity)(
         plane, batch, threat=L2(9.0, low=-9.0, high=9.0), objective=Untargeted(), key=Key(0)
     )
-    onto = torch.tensor([[0.6, 0.8]])
-    torch.testing.assert_close(asked[2], 1.1 * onto)
-    torch.testing.assert_close(asked[3], 0.55 * onto)
-    torch.testing.assert_close(asked[4], (0.8 * (0.55 + 1.1 * 0.45) + 0.2 * 1.1) * onto)
+    onto, pull = torch.tensor([[0.6, 0.8]]), 0.2 * 1.1 * beyond
+    first = 0.8 * 1.1 + pull
+    torch.testing.assert_close(asked[2], first * onto)
+    torch.testing.assert_close(asked[3], first / 2 * onto)
+    torch.testing.assert_close(asked[4], (0.8 * (first / 2 + 1.1 * (1 - first / 2)) + pull) * onto)
+
+
+@every
+def test_rounding_does_not_say_on_which_side_of_the_face_a_point_lies(norm: str) -> None:
+    """From beyond the face both steps pass it, and what they add up to would lie on it to the last bit."""
+    gaps: list[float] = []
+
+    def plane(x: Tensor) -> Tensor:
+        gap = x @ torch.tensor([3.0, 4.0, 1.0]) - 5
+        gaps.append(float(gap[0].detach()))
+        return torch.stack([-gap, 0 * gap], 1)
+
+    batch, threat = Batch(torch.zeros(1, 3), torch.tensor([0]), torch.tensor([0])), BALLS[norm]
+    FAB(steps=20, alpha_max=1.0, beta=0.99)(
+        plane, batch, threat=threat(9.0, low=-9.0, high=9.0), objective=Untargeted(), key=Key(0)
+    )
+    assert min(map(abs, gaps[: 1 + 2 * 20])) > 1e-5  # then the line to the nearest success is searched
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def between(found: dict[str, Any]) -> str:
             lines.append([block, f"{same[0]['p']:g}", *cells(same)])
     for block in PAIRS:
         for key, which in (("first", "A"), ("second", "B")):
-            if same := [one[key] for one in panels.of_seeds(found, block)]:
-                lines.append([f"{block}, statistics of {which}", f"{same[0]['p']:g}", *cells(same)])
+            if middle := [one[key] for one in panels.of_seeds(found, block)]:
+                lines.append([f"{block}, statistics of {which}", f"{middle[0]['p']:g}", *cells(middle)])
     return panels.table(["block", "p", "clean %", "robust %", "trust"], lines)
 
 

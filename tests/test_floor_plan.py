@@ -42,6 +42,7 @@ SHARED: Final = {
         "layout",
         "packed",
         "onednn",
+        "fixednorm",
     },
     "theory": {"problem", "intervals", "features", "scene"},
     "data": {"batch", "examples", "archive", "box", "pickles", "places", "rules"},

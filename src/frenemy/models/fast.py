@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, final
+from typing import Final, final
 
 import torch
 from torch import Tensor, nn
@@ -45,24 +44,8 @@ class Fast(nn.Module):
         """Logits of the model, `(batch, classes)`, in the ordinary layout."""
         if x.device.type != "cpu" or x.dtype != torch.float32 or not FLOAT32:
             return self.model(x)
-        with _Quick():
+        with ChannelsLast(_linear):
             return self.model(x)
-
-
-@final
-class _Quick(ChannelsLast):
-    """Sends linear maps to oneDNN besides."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if func is linear and args:
-            return _linear(*args, **kwargs or {})
-        return super().__torch_function__(func, types, args, kwargs)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

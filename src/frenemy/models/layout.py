@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import batch_norm
+from torch.nn.functional import batch_norm, linear
 from torch.overrides import TorchFunctionMode
 
 from frenemy.models.fixednorm import normed
@@ -23,7 +23,18 @@ class ChannelsLast(TorchFunctionMode):
     on a CPU takes a tenth of the time. A `view` that the layout does not allow becomes a `reshape`. Sums are taken in
     another order, so that logits and gradients agree to rounding. Batch norm on running statistics has a quicker slope.
     The mode is on in its own thread only.
+
+    Args:
+        linear: what linear maps are sent to; None leaves them.
+        lay: says of inputs and weight of a convolution how the weight is to be laid out; None is channels last.
     """
+
+    def __init__(
+        self,
+        linear: Callable[..., Tensor] | None = None,
+        lay: Callable[[Tensor, Tensor], Callable[[Tensor], Tensor]] | None = None,
+    ) -> None:
+        self._linear, self._lay = linear, lay
 
     def __torch_function__(
         self,
@@ -34,9 +45,12 @@ class ChannelsLast(TorchFunctionMode):
     ) -> Any:
         """Call the function, on tensors laid out anew if it is a convolution."""
         kwargs = kwargs or {}
+        if func is linear and args and self._linear:
+            return self._linear(*args, **kwargs)
         if func is torch.conv2d and len(args) > 1 and args[0].ndim == 4:
-            weight = packed(args[1], last)
-            args = (last(args[0]), last(args[1]) if weight is None else weight, *args[2:])
+            x, weight = args[:2]
+            laid = packed(weight, self._lay(x, weight) if self._lay else last)
+            args = (last(x), last(weight) if laid is None else laid, *args[2:])
         if func is batch_norm and (result := normed(*args, **kwargs)) is not None:
             return result
         if func is torch.Tensor.view and not args[0].is_contiguous() and not _typed(*args[1:], **kwargs):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, final
+from collections.abc import Callable
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -36,27 +36,8 @@ class Lowered(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the model computed in bfloat16, `(batch, classes)` float32."""
-        with torch.autocast(x.device.type, torch.bfloat16), _Rounded():
+        with torch.autocast(x.device.type, torch.bfloat16), ChannelsLast(_linear, _lay):
             return self.model(x).to(torch.float32)
-
-
-@final
-class _Rounded(ChannelsLast):
-    """Takes the weights of a model that is held still as they were rounded before, not anew in every forward."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if func is linear and args:
-            return _linear(*args, **kwargs or {})
-        if func is torch.conv2d and len(args) > 1 and _lowers(*args[:2]):
-            weight = packed(args[1], _rounded_last)
-            args = args if weight is None else (args[0], weight, *args[2:])
-        return super().__torch_function__(func, types, args, kwargs)
 
 
 def _lowers(x: Tensor, weight: Tensor) -> bool:
@@ -72,6 +53,10 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             bias = None if bias is None else bias.to(torch.bfloat16)
             return mapped(x.to(torch.bfloat16), laid, turned, bias)
     return linear(x, weight, bias)
+
+
+def _lay(x: Tensor, weight: Tensor) -> Callable[[Tensor], Tensor]:
+    return _rounded_last if _lowers(x, weight) else last
 
 
 def _laid_out(weight: Tensor) -> Tensor:

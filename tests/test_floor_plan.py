@@ -43,6 +43,8 @@ SHARED: Final = {
         "packed",
         "onednn",
         "fixednorm",
+        "convolution",
+        "deferred",
     },
     "theory": {"problem", "intervals", "features", "scene"},
     "data": {"batch", "examples", "archive", "box", "pickles", "places", "rules"},

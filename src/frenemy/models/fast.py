@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from frenemy.models.deferred import finished
 from frenemy.models.layout import ChannelsLast
 from frenemy.models.model import Model
 from frenemy.models.onednn import FLOAT32, laid_out, mapped
@@ -23,14 +24,19 @@ _FEW: Final = 128
 class Fast(nn.Module):
     """Run a model's float32 convolutions and linear maps on a CPU the quick way; nothing else changes.
 
-    Two-dimensional convolutions work on channels-last tensors, and linear maps go to oneDNN instead of the BLAS. Both
-    are full float32 (logits agree to about 1e-6 of their size); whoever needs a verdict to the last bit confirms it
-    on the model itself, as the risks do. On other devices and dtypes the model runs as it is.
+    Two-dimensional convolutions work on channels-last tensors, and they and linear maps go to oneDNN instead of the
+    BLAS. Both are full float32 (logits agree to about 1e-6 of their size); whoever needs a verdict to the last bit
+    confirms it on the model itself, as the risks do. On other devices and dtypes the model runs as it is.
 
-    Linear maps do so while the model is frozen (inside `still`, or under `no_grad`): a weight that needs a gradient
-    takes the ordinary way. While it is held still and asked about few rows at a time, a second copy of their weights is
-    kept, in the layout that oneDNN works on. The model is not modified: calls are rerouted while its forward runs, in
+    All this while the model is frozen (inside `still`, or under `no_grad`): a weight that needs a gradient takes the
+    ordinary way. While it is held still further copies of its weights are kept, in the layout that oneDNN works on: of
+    linear maps where few rows are asked about at a time, of convolutions with the batch norm after them folded in, and
+    a second where gradients are asked for. The model is not modified: calls are rerouted while its forward runs, in
     this thread only.
+
+    A convolution is worked out when its result is used, and one that batch norm, a sum or ReLU follows along with
+    those. A model does not notice, unless it writes to the input of a convolution and uses, after that, a result from
+    between these steps once more: that is refused with a ModelError.
 
     Args:
         model: any model; gradients with respect to the input flow as before, second derivatives do not.
@@ -45,7 +51,8 @@ class Fast(nn.Module):
         if x.device.type != "cpu" or x.dtype != torch.float32 or not FLOAT32:
             return self.model(x)
         with ChannelsLast(_linear):
-            return self.model(x)
+            result = self.model(x)
+        return finished(result)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

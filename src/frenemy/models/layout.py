@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 import torch
 from torch import Tensor
 from torch.nn.functional import batch_norm, linear
 from torch.overrides import TorchFunctionMode
 
+from frenemy.models.convolution import last
+from frenemy.models.deferred import ASIDE, Deferred, deferred
 from frenemy.models.fixednorm import normed
 from frenemy.models.packed import packed
 
-__all__ = ["ChannelsLast", "last"]
+__all__ = ["ChannelsLast", "lowered_to"]
 
 
 class ChannelsLast(TorchFunctionMode):
@@ -21,20 +24,17 @@ class ChannelsLast(TorchFunctionMode):
 
     What follows them (pooling, batch norm, ReLU) keeps the layout, and some of it is many times quicker there: pooling
     on a CPU takes a tenth of the time. A `view` that the layout does not allow becomes a `reshape`. Sums are taken in
-    another order, so that logits and gradients agree to rounding. Batch norm on running statistics has a quicker slope.
-    The mode is on in its own thread only.
+    another order, so that logits and gradients agree to rounding. Batch norm on running statistics has a quicker slope;
+    where no gradients are wanted a convolution waits for the batch norm, sum and ReLU after it, to be one kernel with
+    them. The mode is on in its own thread only, and for one forward.
 
     Args:
         linear: what linear maps are sent to; None leaves them.
-        lay: says of inputs and weight of a convolution how the weight is to be laid out; None is channels last.
     """
 
-    def __init__(
-        self,
-        linear: Callable[..., Tensor] | None = None,
-        lay: Callable[[Tensor, Tensor], Callable[[Tensor], Tensor]] | None = None,
-    ) -> None:
-        self._linear, self._lay = linear, lay
+    def __init__(self, linear: Callable[..., Tensor] | None = None) -> None:
+        self._linear = linear
+        self._waiting: Deferred | None = None
 
     def __torch_function__(
         self,
@@ -43,29 +43,63 @@ class ChannelsLast(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Call the function, on tensors laid out anew if it is a convolution."""
+        """Call the function, or what stands in for it here."""
         kwargs = kwargs or {}
+        if func in ASIDE:
+            return func(*args, **kwargs)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            joined = waiting.then(func, args, kwargs)
+            if joined is not None:
+                return self._wait(joined)
+            waiting.settled()
         if func is linear and args and self._linear:
             return self._linear(*args, **kwargs)
         if func is torch.conv2d and len(args) > 1 and args[0].ndim == 4:
-            x, weight = args[:2]
-            laid = packed(weight, self._lay(x, weight) if self._lay else last)
-            args = (last(x), last(weight) if laid is None else laid, *args[2:])
+            return self._convolved(*args, **kwargs)
         if func is batch_norm and (result := normed(*args, **kwargs)) is not None:
             return result
         if func is torch.Tensor.view and not args[0].is_contiguous() and not _typed(*args[1:], **kwargs):
             return args[0].reshape(*args[1:], **kwargs)
         return func(*args, **kwargs)
 
+    def _convolved(self, x: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        cast = lowered_to(x, weight)
+        if cast or x.dtype == weight.dtype:
+            late = deferred(x.to(cast) if cast else x, weight, *args, **kwargs)
+            if late is not None:
+                return self._wait(late)
+        laid = packed(weight, _Lay(cast or weight.dtype))
+        return torch.conv2d(last(x), last(weight) if laid is None else laid, *args, **kwargs)
+
+    def _wait(self, result: Tensor) -> Tensor:
+        self._waiting = result if isinstance(result, Deferred) else None
+        return result
+
+    def __exit__(self, *exc: Any) -> None:
+        """Nothing is waited for afterwards."""
+        waiting, self._waiting = self._waiting, None
+        super().__exit__(*exc)  # type: ignore[no-untyped-call]
+        if waiting is not None and exc[0] is None:
+            waiting.settled()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Lay:
+    dtype: torch.dtype
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        return last(weight.to(self.dtype))
+
+
+def lowered_to(x: Tensor, weight: Tensor) -> torch.dtype | None:
+    """What autocasting is about to round these two to, if it is on; a model may have switched it off for a part."""
+    kind, castable = x.device.type, (torch.float32, torch.float16, torch.bfloat16)
+    on = torch.is_autocast_enabled(kind) and weight.dtype == torch.float32 and x.dtype in castable
+    return torch.get_autocast_dtype(kind) if on else None
+
 
 def _typed(*args: Any, **kwargs: Any) -> bool:
     """Whether a view is asked for as another type, not in another shape."""
     return any(isinstance(one, torch.dtype) for one in (*args, *kwargs.values()))
-
-
-def last(x: Tensor) -> Tensor:
-    """Lay `(n, c, h, w)` out as n, h, w, c. With one channel both layouts are the same bytes, and only strides tell."""
-    if x.shape[1] == 1 and x.is_contiguous():
-        _, c, h, w = x.shape
-        return x.as_strided(x.shape, (c * h * w, 1, c * w, c))
-    return x.contiguous(memory_format=torch.channels_last)

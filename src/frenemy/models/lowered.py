@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from frenemy.models.layout import ChannelsLast, last
+from frenemy.models.layout import ChannelsLast, lowered_to
 from frenemy.models.model import Model
 from frenemy.models.onednn import BFLOAT16, laid_out, mapped
 from frenemy.models.packed import packed
@@ -36,27 +35,17 @@ class Lowered(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the model computed in bfloat16, `(batch, classes)` float32."""
-        with torch.autocast(x.device.type, torch.bfloat16), ChannelsLast(_linear, _lay):
+        with torch.autocast(x.device.type, torch.bfloat16), ChannelsLast(_linear):
             return self.model(x).to(torch.float32)
 
 
-def _lowers(x: Tensor, weight: Tensor) -> bool:
-    """Whether autocasting is about to round these two; a model may have switched it off for a part of itself."""
-    on = torch.is_autocast_enabled(x.device.type)
-    return on and weight.dtype == torch.float32 and x.dtype in (torch.float32, torch.bfloat16)
-
-
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    if BFLOAT16 and x.ndim == 2 and x.device.type == "cpu" and _lowers(x, weight):
+    if BFLOAT16 and x.ndim == 2 and x.device.type == "cpu" and lowered_to(x, weight) == torch.bfloat16:
         laid, turned = packed(weight, _laid_out), packed(weight, _turned)
         if laid is not None and turned is not None:
             bias = None if bias is None else bias.to(torch.bfloat16)
             return mapped(x.to(torch.bfloat16), laid, turned, bias)
     return linear(x, weight, bias)
-
-
-def _lay(x: Tensor, weight: Tensor) -> Callable[[Tensor], Tensor]:
-    return _rounded_last if _lowers(x, weight) else last
 
 
 def _laid_out(weight: Tensor) -> Tensor:
@@ -65,7 +54,3 @@ def _laid_out(weight: Tensor) -> Tensor:
 
 def _turned(weight: Tensor) -> Tensor:
     return laid_out(weight.to(torch.bfloat16).t().contiguous())
-
-
-def _rounded_last(weight: Tensor) -> Tensor:
-    return last(weight.to(torch.bfloat16))

@@ -218,16 +218,22 @@ def test_lowered_is_near_and_gives_float32(name: str) -> None:
 def test_weights_laid_out_once_answer_as_those_laid_out_anew(
     wrap: Callable[[nn.Module], nn.Module], name: str
 ) -> None:
-    """The first question of a scope takes the weights as they are, the second lays them out, the third has them."""
+    """The first question of a scope takes the weights as they are, the second lays them out, the third has them.
+
+    Batch norm goes into weights that are laid out, and rounding to bfloat16 comes after it: such answers are as far
+    from those of the model itself as the first ones, not near the first ones.
+    """
     model, shape = models()[name]
     x, weights, asked = inputs(shape), Key(3).normal(torch.arange(5), (3,)), wrap(model)
-    expected, slope = gradient(asked, x, weights)
-    loose = 0.02 if wrap is Lowered else 1e-5
+    exact = gradient(model, x, weights)
+    expected = gradient(asked, x, weights)
     with still(model):
         for _ in range(3):
-            logits, near = gradient(asked, x, weights)
-            torch.testing.assert_close(logits, expected, rtol=loose, atol=loose)
-            torch.testing.assert_close(near, slope, rtol=loose, atol=loose * float(slope.abs().max()))
+            for near, first, right in zip(gradient(asked, x, weights), expected, exact, strict=True):
+                if wrap is Fast:
+                    torch.testing.assert_close(near, first, rtol=1e-5, atol=1e-5 * float(first.abs().max()))
+                else:
+                    assert (near - right).norm() <= 2 * (first - right).norm()
 
 
 @pytest.mark.parametrize("wrap", [Fast, Lowered])

@@ -61,7 +61,7 @@ def test_what_only_batch_norm_can_give_is_left_to_it() -> None:
 def test_a_model_takes_it_while_it_is_held_still_and_trains_as_before(inplace: bool) -> None:
     """A ReLU that writes over what batch norm gave takes nothing that its slope would need."""
     with torch.random.fork_rng(devices=[]):
-        model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace), nn.Flatten())
+        model = nn.Sequential(nn.BatchNorm2d(2), nn.ReLU(inplace), nn.Conv2d(2, 4, 3), nn.Flatten())
     x = Key(4).uniform(torch.arange(5), (2, 6, 6)).requires_grad_()
     with still(model):
         slopes = [torch.autograd.grad(one(x).square().sum(), x)[0] for one in (model, Fast(model))]

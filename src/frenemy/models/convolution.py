@@ -1,0 +1,145 @@
+"""Convolution: one with the batch norm, sum and ReLU that follow it, worked out by one kernel where there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+import torch
+from torch import Tensor
+
+from frenemy.models.onednn import Geometry, convolved, kernel_laid_out
+from frenemy.models.packed import packed
+
+__all__ = ["Convolution", "Norm", "last"]
+
+
+def last(x: Tensor) -> Tensor:
+    """Lay `(n, c, h, w)` out as n, h, w, c. With one channel both layouts are the same bytes, and only strides tell."""
+    if x.shape[1] == 1 and x.is_contiguous():
+        _, c, h, w = x.shape
+        return x.as_strided(x.shape, (c * h * w, 1, c * w, c))
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """Batch norm on running statistics: `weight (y - mean) / sqrt(var + eps) + bias`, all `(channels,)`."""
+
+    mean: Tensor
+    var: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    eps: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """`norm(x * weight + bias) + other`, as far as that has been asked for; `slope` takes a gradient back.
+
+    Args:
+        x: `(n, c, h, w)`, channels last, in the dtype to work in.
+        weight, bias: of the convolution.
+        geometry: its padding, stride, dilation and groups.
+        shape: of the result.
+        norm: the batch norm after it.
+        other: what is added to that.
+    """
+
+    x: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    geometry: Geometry
+    shape: tuple[int, int, int, int]
+    norm: Norm | None = None
+    other: Tensor | None = None
+
+    def then(self, norm: Norm | None = None, other: Tensor | None = None) -> Convolution:
+        """The same with this after it."""
+        made = (self.x, self.weight, self.bias, self.geometry, self.shape)
+        return Convolution(*made, norm or self.norm, self.other if other is None else other)
+
+    def __call__(self, rectified: bool = False) -> Tensor:
+        """Work it out, and `max(0, .)` of it where wanted.
+
+        The first time weights are met PyTorch's own functions do it one after the other, as without this class. Where
+        they are met again, and the model is held still, batch norm is folded into a copy of them.
+        """
+        norm, dtype = self.norm, self.x.dtype
+        lay = _Lay(self.geometry, dtype, tuple(self.x.shape[1:]), None if norm is None else norm.eps)
+        others = () if norm is None else (norm.mean, norm.var, norm.weight, norm.bias)
+        laid = packed(self.weight, lay, self.bias, *others)
+        if laid is not None:
+            y = convolved(self.x, *laid, self.geometry, self.other)
+            return y.relu_() if rectified else y
+        bias = None if self.bias is None else self.bias.to(dtype)
+        padding, stride, dilation, groups = self.geometry
+        y = torch.conv2d(self.x, last(self.weight.to(dtype)), bias, stride, padding, dilation, groups)
+        if norm is not None:
+            y = torch.batch_norm(y, norm.weight, norm.bias, norm.mean, norm.var, False, 0.0, norm.eps, False)
+        y = y if self.other is None else y + self.other
+        return y.relu_() if rectified else y
+
+    def slope(self, gradient: Tensor) -> Tensor:
+        """Take the gradient of the result back to `x`."""
+        lay = _Scale(gradient.dtype, None if self.norm is None else self.norm.eps)
+        sources = () if self.norm is None else (self.norm.var, self.norm.weight)
+        kernel = packed(self.weight, lay, *sources)
+        kernel = lay(self.weight.detach(), *sources) if kernel is None else kernel
+        padding, stride, dilation, groups = self.geometry
+        back = torch.ops.aten.convolution_backward
+        how = (None, stride, padding, dilation, False, (0, 0), groups, (True, False, False))
+        result: Tensor = back(last(gradient), self.x, kernel, *how)[0]
+        return result
+
+
+_Laid: TypeAlias = tuple[Tensor, Tensor | None]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Lay:
+    """Lays a convolution's weights out for inputs of one size, with batch norm folded in."""
+
+    geometry: Geometry
+    dtype: torch.dtype
+    size: tuple[int, ...]
+    eps: float | None
+
+    def __call__(
+        self,
+        kernel: Tensor,
+        bias: Tensor | None,
+        mean: Tensor | None = None,
+        var: Tensor | None = None,
+        weight: Tensor | None = None,
+        shift: Tensor | None = None,
+    ) -> _Laid:
+        if mean is not None and var is not None and self.eps is not None:
+            scale = _scale(var, weight, self.eps)
+            kernel = kernel * scale[:, None, None, None]
+            bias = -mean * scale if bias is None else (bias - mean) * scale
+            bias = bias if shift is None else bias + shift
+        bias = None if bias is None else bias.to(self.dtype)
+        return kernel_laid_out(last(kernel.to(self.dtype)), self.geometry, self.size), bias
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Lays a convolution's weight out for the way back, with the scale of batch norm in it."""
+
+    dtype: torch.dtype
+    eps: float | None
+
+    def __call__(self, kernel: Tensor, var: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        if var is not None and self.eps is not None:
+            kernel = kernel * _scale(var, weight, self.eps)[:, None, None, None]
+        return last(kernel.to(self.dtype))
+
+
+def _scale(var: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    scale = (var + eps).rsqrt()
+    return scale if weight is None else weight * scale

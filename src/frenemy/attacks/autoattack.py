@@ -29,6 +29,7 @@ __all__ = ["AutoAttack"]
 
 _VERSIONS: Final = ("standard", "plus", "rand")
 _DRAWS: Final = 20
+_AHEAD: Final = 4
 
 
 @final
@@ -136,7 +137,7 @@ class AutoAttack:
         if self.version == "rand":
             return
         near = FAB(self.steps, starts, early_stop=True, parity=self.parity)
-        last: list[Attack] = [Square(self.queries)]
+        last: list[Attack] = [Square(self.queries, ahead=1 if self.parity else _AHEAD)]
         if self.version == "plus":
             yield Aimed(near, "margin")
             yield Aimed(last.pop(), "margin")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from torch import Tensor
 from frenemy.attacks.active import Active, State
 from frenemy.attacks.attack import Found, admit
 from frenemy.attacks.best import Best, look
-from frenemy.attacks.moves import Corners, Lengths, Moves
+from frenemy.attacks.lengths import Lengths
+from frenemy.attacks.moves import Corners, Moves
 from frenemy.attacks.windows import Grid
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
@@ -20,10 +21,16 @@ from frenemy.errors import UsageError
 from frenemy.models.model import Model
 from frenemy.models.still import still
 from frenemy.objectives.objective import Objective
+from frenemy.objectives.surrogates import finite
 from frenemy.rng import Key
 from frenemy.threats.threat import Threat, broadcast
 
 __all__ = ["Square"]
+
+_ROOM: Final = 64
+"""Rows of a forward that ask ahead, at most."""
+_WASTE: Final = 0.3
+"""How many proposals of a turn are expected to be kept, at most, beside the first."""
 
 
 @final
@@ -44,11 +51,14 @@ class Square:
 
     Args:
         queries: the most rows the model is asked about for one example, its clean input and all restarts included; at
-            least 1. Never passed.
+            least 1. Never passed, but for what `ahead` asks in vain.
         p_init: share of the picture in the first windows, in (0, 1]; it halves at fixed shares of the run.
         restarts: runs, which share the queries evenly; each later one only concerns rows that are still open.
         early_stop: a row leaves at its first success.
         batch_size: the most rows in one forward; None is all rows of the call. Results do not depend on it.
+        ahead: up to so many proposals of a row are asked about at a time where rows are few, at least 1; those after
+            one that is kept were asked in vain. Results do not depend on it, `queries` counts what was not in vain, and
+            `forwards` all. A forward of a few rows takes little less time than one of many.
 
     Returns:
         Found, with `x` inside the set for every row with a finite clean answer.
@@ -56,7 +66,7 @@ class Square:
     Raises:
         UsageError: a setting is out of range, or the threat is not an Linf, L2 or L1 ball.
 
-    Cost: one forward a query a row, at most `queries`; no backward. A settled row leaves at once.
+    Cost: one forward a query a row, at most `queries` and what `ahead` adds; no backward. A settled row leaves at once.
 
     Example:
         >>> import frenemy, torch
@@ -74,6 +84,7 @@ class Square:
     restarts: int = 1
     early_stop: bool = True
     batch_size: int | None = None
+    ahead: int = 1
 
     card: ClassVar[Card] = Card(
         authors="Andriushchenko, Croce, Flammarion, Hein",
@@ -104,6 +115,8 @@ class Square:
                 f"expected queries, restarts and batch_size to be at least 1, got queries={self.queries}, "
                 f"restarts={self.restarts}, batch_size={self.batch_size}"
             )
+        if self.ahead < 1:
+            raise UsageError(f"expected ahead to be at least 1, got {self.ahead}; 1 asks for one at a time")
         if not 0 < self.p_init <= 1:
             raise UsageError(f"expected p_init to be above 0 and at most 1, got {self.p_init}; 0.8 is usual")
 
@@ -137,17 +150,25 @@ class Square:
             return {"height": low, "won": won, "first": torch.zeros_like(rows), **moves.begin(best, rows)}
 
         objective, queue = best.objective, best.open(self.early_stop)
-        active = Active(best, queue[best.eps[queue] > 0], start, self.batch_size)
+        active, kept = Active(best, queue[best.eps[queue] > 0], start, self.batch_size), 1.0
         while len(active):
-            point = moves.propose(active)
+            ahead = self._many(len(active), kept) if not active.fresh else 1
+            point = moves.propose(active, ahead)
             if active.fresh:
                 point = torch.where(broadcast(active.age == 0, point), active.x, point)
             logits = model(point)
-            active.forwards += 1
-            loss, success = objective.loss(logits, active.goal), objective.success(logits, active.goal)
+            active.forwards += ahead
+            goal = active.goal if ahead == 1 else active.goal.repeat_interleave(ahead, 0)
+            loss, success = objective.loss(logits, goal), objective.success(logits, goal)
             height, won, first = (active.state[name] for name in ("height", "won", "first"))
-            better = (success & ~won) | ((loss > height) & (success == won))
+            if ahead > 1:
+                past = self._first(active, loss, success, finite(logits), run)
+                chosen = torch.arange(0, len(point), ahead, device=past.device) + past
+                point, logits, loss, success = (one[chosen] for one in (point, logits, loss, success))
+                active.age = active.age + past
+            better = _better(loss, success, height, won)
             rows = better.nonzero().flatten()
+            kept += 0.05 * (len(rows) / len(better) - kept)
             active.x[rows] = point[rows]
             moves.accept(active, rows)
             height = torch.where(better, loss.double(), height)
@@ -159,3 +180,22 @@ class Square:
             if not bool(live.all()):
                 active.see(active.x.clone(), height, won, first)
                 active.settle(live, int(live.sum()), at_once=True)
+
+    def _many(self, rows: int, kept: float) -> int:
+        """How many proposals of each row to ask about at a time, when so large a share of them is kept."""
+        room = min(_ROOM, self.batch_size or _ROOM) // rows
+        return max(1, min(self.ahead, room, int(1 + _WASTE / kept)))
+
+    def _first(self, active: Active, loss: Tensor, success: Tensor, sane: Tensor, run: int) -> Tensor:
+        """Which proposal of each row, counted from 0, is the last that counts: one that is kept ends the turn."""
+        count, ahead = len(active), len(loss) // len(active)
+        loss, success, sane = (one.reshape(count, ahead) for one in (loss, success, sane))
+        height, won = (active.state[name][:, None] for name in ("height", "won"))
+        ends = _better(loss, success, height, won) | ~sane
+        ends |= active.age[:, None] + torch.arange(ahead, device=ends.device) >= run - 1
+        ends[:, -1] = True
+        return ends.int().argmax(1)
+
+
+def _better(loss: Tensor, success: Tensor, height: Tensor, won: Tensor) -> Tensor:
+    return (success & ~won) | ((loss > height) & (success == won))

@@ -164,38 +164,42 @@ class Dealer:
         spare: words to draw a query besides.
     """
 
+    _from: Tensor
+    _dealt: tuple[Tensor, ...]
+    _most: tuple[int, int]
+
     def __init__(self, key: Key, sizes: Sizes, windows: int, spare: int) -> None:
         self._key, self._sizes, self._windows, self._spare = key, sizes, windows, spare
         self._rows: Tensor | None = None
-        self._turns: list[Turn] = []
 
     def seed(self, index: Tensor) -> Tensor:
         """A word for each example, `(batch,)`, which its state carries as `seed`."""
         return self._key.fold("seed").words(index, ())
 
-    def turn(self, active: Active) -> Turn:
-        """The draws of the next query of each row."""
-        if active.rows is not self._rows or not self._turns:
-            self._rows, self._turns = active.rows, self._deal(active)
-        return self._turns.pop()
+    def turn(self, active: Active, ahead: int = 1) -> Turn:
+        """The draws of the next `ahead` queries of each row, those of a row one after the other."""
+        if active.rows is not self._rows or int((active.age - self._from).max()) + ahead > _BLOCK:
+            self._rows, self._from = active.rows, active.age
+            self._dealt, self._most = self._deal(active)
+        count = torch.arange(len(active), device=active.age.device) * _BLOCK + active.age - self._from
+        places = (count[:, None] + torch.arange(ahead, device=count.device)).flatten()
+        level, height, width, top, left, spare = (part.index_select(0, places) for part in self._dealt)
+        return Turn(self._sizes.grid, level, height, width, top, left, spare, self._most)
 
-    def _deal(self, active: Active) -> list[Turn]:
+    def _deal(self, active: Active) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
+        """The next queries of each row, what a `Turn` holds of each, and the largest height and width among them."""
         grid, levels = self._sizes.grid, self._sizes.levels
-        query = active.age[:, None] + torch.arange(_BLOCK, device=active.age.device)
-        seeds = active.state["seed"][:, None] + query
-        count = self._windows + self._spare
-        words = self._key.fold("query").words(seeds.flatten(), (count,)).reshape(*query.shape, count)
+        query = (active.age[:, None] + torch.arange(_BLOCK, device=active.age.device)).flatten()
+        seeds = active.state["seed"].repeat_interleave(_BLOCK) + query
+        words = self._key.fold("query").words(seeds, (self._windows + self._spare,))
         level = self._sizes.level(query)
-        sides = torch.tensor(levels, device=level.device)[level]
-        height, width = sides.unbind(2)
-        corner, spare = words.tensor_split([self._windows], dim=2)
-        top = (corner & _LOW) % (grid.height - height + 1)[..., None]
-        left = ((corner >> 32) & _LOW) % (grid.width - width + 1)[..., None]
+        height, width = torch.tensor(levels, device=level.device)[level].unbind(1)
+        corner, spare = words.tensor_split([self._windows], dim=1)
+        top = (corner & _LOW) % (grid.height - height + 1)[:, None]
+        left = ((corner >> 32) & _LOW) % (grid.width - width + 1)[:, None]
         rest = levels[int(level.min()) :]
         most = max(high for high, _ in rest), max(wide for _, wide in rest)
-        columns = zip(*(part.unbind(1) for part in (level, height, width, top, left, spare)))
-        turns = [Turn(grid, a, b, c, d, e, f, most) for a, b, c, d, e, f in columns]
-        return turns[::-1]
+        return (level, height, width, top, left, spare), most
 
 
 def bits(words: Tensor, count: int) -> Tensor:

@@ -8,6 +8,7 @@ from typing import TypeAlias, final
 import torch
 from torch import Tensor
 
+from frenemy.errors import ModelError
 from frenemy.models.onednn import Geometry, convolved, kernel_laid_out
 from frenemy.models.packed import packed
 
@@ -44,6 +45,7 @@ class Convolution:
         weight, bias: of the convolution.
         geometry: its padding, stride, dilation and groups.
         shape: of the result.
+        versions: of `x` and `other` when this was asked for.
         norm: the batch norm after it.
         other: what is added to that.
     """
@@ -53,20 +55,31 @@ class Convolution:
     bias: Tensor | None
     geometry: Geometry
     shape: tuple[int, int, int, int]
+    versions: tuple[int, ...]
     norm: Norm | None = None
     other: Tensor | None = None
 
     def then(self, norm: Norm | None = None, other: Tensor | None = None) -> Convolution:
         """The same with this after it."""
         made = (self.x, self.weight, self.bias, self.geometry, self.shape)
-        return Convolution(*made, norm or self.norm, self.other if other is None else other)
+        if other is None:
+            return Convolution(*made, self.versions, norm, self.other)
+        return Convolution(*made, (*self.versions, other._version), self.norm, other)
 
     def __call__(self, rectified: bool = False) -> Tensor:
         """Work it out, and `max(0, .)` of it where wanted.
 
         The first time weights are met PyTorch's own functions do it one after the other, as without this class. Where
         they are met again, and the model is held still, batch norm is folded into a copy of them.
+
+        Raises:
+            ModelError: `x` or `other` was written to since.
         """
+        if (self.x._version, *(() if self.other is None else (self.other._version,))) != self.versions:
+            raise ModelError(
+                "expected what goes into a convolution to stay as it is while its result is in use, got a tensor that "
+                "the model has written to; run the model as it is, without Fast or Lowered"
+            )
         norm, dtype = self.norm, self.x.dtype
         lay = _Lay(self.geometry, dtype, tuple(self.x.shape[1:]), None if norm is None else norm.eps)
         others = () if norm is None else (norm.mean, norm.var, norm.weight, norm.bias)

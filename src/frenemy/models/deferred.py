@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import batch_norm, relu
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from frenemy.errors import ModelError
 from frenemy.models.convolution import Convolution, Norm, last
 from frenemy.models.onednn import BFLOAT16, CONVOLVED, Geometry
 
@@ -40,29 +39,28 @@ class Deferred(Tensor):
     """
 
     _work: Convolution
-    _stood: int
     _value: Tensor | None
     _roots: tuple[Tensor, Tensor | None]
 
     @staticmethod
-    def __new__(cls, work: Convolution, stood: int) -> Deferred:
+    def __new__(cls, work: Convolution) -> Deferred:
         """Look as the result will."""
         _, c, h, w = work.shape
         made: Deferred = Tensor._make_wrapper_subclass(
             cls, work.shape, strides=(c * h * w, 1, c * w, c), dtype=work.x.dtype, device=work.x.device
         )
-        made._work, made._stood, made._value = work, stood, None
+        made._work, made._value = work, None
         return made
 
     def settled(self) -> Tensor:
         """The values.
 
         Raises:
-            ModelError: the model has written to the input of the convolution since, and uses once more what a joined
-                kernel has passed over.
+            ModelError: the model has written to what went into the convolution, and uses once more what a joined kernel
+                has passed over.
         """
         if self._value is None:
-            self._value = _done(self._work, self._stood)
+            self._value = _done(self._work)
         return self._value.settled() if isinstance(self._value, Deferred) else self._value
 
     def then(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor | None:
@@ -101,7 +99,7 @@ class Deferred(Tensor):
         fits = (
             isinstance(other, Tensor) and other is not self and (one is self or (two is self and not write))
         )
-        if not fits or work.other is not None or other.shape != work.shape:
+        if not fits or work.other is not None or other.shape != work.shape or other.is_inference():
             return None
         if other.dtype != work.x.dtype or other.device != work.x.device:
             return None
@@ -114,7 +112,7 @@ class Deferred(Tensor):
         root, before = self._roots
         if write and _wants(root, before, other):
             return None
-        made = _stand((root, before if other is None else other), work, self._stood, rectified)
+        made = _stand((root, before if other is None else other), work, rectified)
         if write:
             self._value = made
         return made
@@ -143,13 +141,11 @@ class _Stand(torch.autograd.Function):
     """Work, with the way back to what it was made of."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, other: Tensor | None, work: Convolution, stood: int, rectified: bool
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, other: Tensor | None, work: Convolution, rectified: bool) -> Tensor:
         ctx.work = work
         if not rectified:
-            return Deferred(work, stood)
-        result = _done(work, stood, rectified)
+            return Deferred(work)
+        result = _done(work, rectified)
         ctx.save_for_backward(result)
         return result
 
@@ -159,30 +155,23 @@ class _Stand(torch.autograd.Function):
         for result in ctx.saved_tensors:
             gradient = torch.ops.aten.threshold_backward(gradient, result, 0)
         back, aside, *_ = ctx.needs_input_grad
-        return ctx.work.slope(gradient) if back else None, gradient if aside else None, None, None, None
+        return ctx.work.slope(gradient) if back else None, gradient if aside else None, None, None
 
 
-def _stand(
-    roots: tuple[Tensor, Tensor | None], work: Convolution, stood: int, rectified: bool = False
-) -> Tensor:
+def _stand(roots: tuple[Tensor, Tensor | None], work: Convolution, rectified: bool = False) -> Tensor:
     """Give the result of the work, now if it is rectified, with gradients to `roots` where these are wanted."""
     made: Tensor
     if _wants(*roots):
         with torch._C.DisableTorchFunction():
-            made = _Stand.apply(*roots, work, stood, rectified)  # type: ignore[no-untyped-call]
+            made = _Stand.apply(*roots, work, rectified)  # type: ignore[no-untyped-call]
     else:
-        made = _done(work, stood, rectified) if rectified else Deferred(work, stood)
+        made = _done(work, rectified) if rectified else Deferred(work)
     if not rectified:
         made._roots = roots  # type: ignore[attr-defined]
     return made
 
 
-def _done(work: Convolution, stood: int, rectified: bool = False) -> Tensor:
-    if work.x._version != stood:
-        raise ModelError(
-            "expected the input of a convolution to stay as it is while its result is in use, got one that the model "
-            "has written to; run the model as it is, without Fast or Lowered"
-        )
+def _done(work: Convolution, rectified: bool = False) -> Tensor:
     with torch._C.DisableTorchFunction(), torch.no_grad():
         return work(rectified)
 
@@ -220,13 +209,9 @@ def deferred(
         weight, bias, stride, padding, dilation, groups: as in `torch.conv2d`.
     """
     able = CONVOLVED and (x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and BFLOAT16))
-    if (
-        not able
-        or x.device.type != "cpu"
-        or x.is_inference()
-        or _wants(weight, bias)
-        or isinstance(padding, str)
-    ):
+    if not able or x.device.type != "cpu" or _wants(weight, bias) or isinstance(padding, str):
+        return None
+    if torch.is_inference_mode_enabled() or x.is_inference():
         return None
     padding, stride, dilation = (
         (one, one) if isinstance(one, int) else (one[0], one[-1]) for one in (padding, stride, dilation)
@@ -236,7 +221,7 @@ def deferred(
     if shape is None:
         return None
     laid = last(x.detach())
-    return _stand((x, None), Convolution(laid, weight, bias, geometry, shape), laid._version)
+    return _stand((x, None), Convolution(laid, weight, bias, geometry, shape, (laid._version,)))
 
 
 def _shape(x: Sequence[int], kernel: Sequence[int], geometry: Geometry) -> tuple[int, int, int, int] | None:

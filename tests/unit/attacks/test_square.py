@@ -227,6 +227,7 @@ SETTINGS: list[Callable[[], Square]] = [
     lambda: Square(queries=0),
     lambda: Square(restarts=0),
     lambda: Square(batch_size=0),
+    lambda: Square(ahead=0),
     lambda: Square(p_init=0.0),
     lambda: Square(p_init=1.5),
     lambda: Square(p_init=math.nan),
@@ -242,3 +243,51 @@ def test_settings_out_of_range_are_refused(make: Callable[[], Square]) -> None:
 def test_a_sphere_is_refused() -> None:
     with pytest.raises(UsageError, match="Square can search"):
         run(stubborn, batch_of((4,), 2), Sphere(L2(0.1)))
+
+
+def rowwise(x: Tensor) -> Tensor:
+    """Answers of a row that do not hang on how many rows are asked about, to the last bit."""
+    flat = x.flatten(1)
+    weights = torch.linspace(-1, 1, flat.shape[1] * 3, dtype=x.dtype).reshape(3, -1).cos()
+    bent = (5 * flat + weights[0]).sin()
+    return torch.stack([(bent * row).cumsum(1)[:, -1] for row in weights], 1)
+
+
+@balls
+@pytest.mark.parametrize("shape", [(1, 5, 4), (3, 4, 9), (6,)], ids=str)
+@pytest.mark.parametrize("wanted", [{}, {"early_stop": False}, {"restarts": 3}, {"batch_size": 5}], ids=str)
+def test_asking_ahead_changes_nothing_but_what_is_asked_in_vain(
+    threat: Threat, shape: tuple[int, ...], wanted: dict[str, object]
+) -> None:
+    batch = labelled(batch_of(shape, 9), rowwise)
+    one = run(rowwise, batch, threat, queries=120, **wanted)
+    model = Counted(rowwise)
+    many = run(model, batch, threat, queries=120, ahead=6, **wanted)
+    for name in ("x", "loss", "success", "status", "step"):
+        torch.testing.assert_close(getattr(many, name), getattr(one, name), rtol=0, atol=0)
+    assert model.counts.forwards == int(many.forwards.sum())
+    assert bool((many.forwards >= one.forwards).all())
+
+
+def test_asking_ahead_fills_forwards_of_few_rows() -> None:
+    """A row that nothing helps asks for as many forwards as its queries fill, and for nothing in vain."""
+    batch, notebook = batch_of((1, 5, 4), 2), Notebook(stubborn)
+    found = run(notebook, batch, Linf(0.05), queries=401, ahead=4)
+    assert found.forwards.tolist() == pytest.approx([401, 401], abs=3)
+    sizes = [len(asked) for asked in notebook.asked]
+    assert max(sizes) == 8
+    assert sizes.count(8) >= 60
+
+
+def test_a_point_without_answer_ends_a_row_when_its_turn_has_come() -> None:
+    """Asked ahead or not, the row leaves with what it had before."""
+
+    def model(x: Tensor) -> Tensor:
+        logits = rowwise(x)
+        return torch.where((logits[:, :1] > 2.5), torch.nan, logits)
+
+    batch = labelled(batch_of((1, 5, 4), 9), rowwise)
+    found = [run(model, batch, L2(0.3), queries=120, early_stop=False, ahead=ahead) for ahead in (1, 6)]
+    assert (found[0].status == Status.NOT_FINITE).any() or bool((found[0].forwards < 120).any())
+    for name in ("x", "loss", "success", "status", "step"):
+        torch.testing.assert_close(getattr(found[1], name), getattr(found[0], name), rtol=0, atol=0)

@@ -327,18 +327,29 @@ def test_what_a_hook_saw_is_what_was_there() -> None:
         assert one.mean().item() == pytest.approx(float(right.mean()), abs=1e-4)
 
 
-def test_a_result_that_was_passed_over_and_can_no_longer_be_known_is_refused() -> None:
+@pytest.mark.parametrize("written", ["input", "addend"])
+def test_a_result_that_was_passed_over_and_can_no_longer_be_known_is_refused(written: str) -> None:
     def way(self: Odd, x: Tensor) -> Tensor:
-        x = x + 1
-        y: Tensor = self.conv(x)
-        z = relu(self.norm(y))
-        x.mul_(3)
+        x, other = x + 1, x + 2
+        y: Tensor = self.norm(self.conv(x)) + other
+        z = relu(y)
+        (x if written == "input" else other).mul_(3)
         return y + z
 
     model = drawn(Odd(way))
     x = inputs(2, 5, 5).contiguous(memory_format=torch.channels_last)
     with still(model), torch.no_grad(), pytest.raises(ModelError, match="run the model as it is"):
         Fast(model)(x)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_tensors_of_inference_mode_are_taken_too(inside: bool) -> None:
+    model = drawn(Odd(lambda self, x: relu(self.norm(self.conv(x)) + x)))
+    with torch.inference_mode(inside):
+        x = inputs(2, 5, 5)
+    with still(model), torch.inference_mode(not inside), torch.no_grad():
+        for _ in range(3):
+            torch.testing.assert_close(Fast(model)(x), model(x), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 5), (2, 1, 1), (5, 5)])

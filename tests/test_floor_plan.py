@@ -24,7 +24,7 @@ LEVEL: Final = {name: level for level, names in enumerate(FLOORS) for name in na
 SHARED: Final = {
     "attacks": {
         *("attack", "best", "active", "fence", "slope", "ascent", "approach", "climb", "faces", "hinge"),
-        *("windows", "bumps", "moves", "tries", "runs", "patience", "merging"),
+        *("windows", "bumps", "moves", "lengths", "tries", "runs", "patience", "merging", "confirmed"),
         *("asking", "walk", "site", "others", "border", "waves", "wander", "ray", "descent", "retreat"),
     },
     "objectives": {"objective", "surrogates"},

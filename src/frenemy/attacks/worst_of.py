@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar, cast, final
 
 import torch
+from torch import Tensor
 
 from frenemy.attacks.attack import Attack, Found, Status, admit
+from frenemy.attacks.confirmed import confirmed
 from frenemy.attacks.merging import copied, merge, sizes_of, wish_of
 from frenemy.card import Access, Card
 from frenemy.catalog import find
@@ -35,6 +38,9 @@ class WorstOf:
 
     Success comes before loss. Each part draws from its own key, folded by what it is and not by where it stands, so
     the verdicts do not depend on the order of the parts; without `early_stop` the points do not either.
+
+    Where `model` is a quick way to run another (Fast, Lowered), a success of a part that the model itself does not
+    confirm is searched for again the next way, by that part alone.
 
     Args:
         attacks: the parts, at least one, in the order in which they run; by default PGD and BIM.
@@ -91,27 +97,39 @@ class WorstOf:
         ranks = sorted(repr(part) for part in self.attacks)
         best, owner = None, torch.zeros(len(batch), dtype=torch.int64, device=batch.x.device)
         for part in self.attacks:
-            name = repr(part)
+            name, rows = repr(part), torch.arange(len(batch), device=batch.x.device)
+            if best is not None:
+                closed = best.status == Status.NOT_FINITE
+                rows = rows[~(closed | best.success) if self.early_stop else ~closed]
+                if not len(rows):
+                    continue
             draw = key.fold("worst of").fold(name)
+            search = partial(self._part, part, batch, threat, objective, draw)
+            found = confirmed(search, model, batch, rows, objective)
             if best is None:
-                found = self._sized(part)(model, batch, threat=threat, objective=objective, key=draw)
                 best = copied(found)
                 owner += ranks.index(name)
-                continue
-            closed = best.status == Status.NOT_FINITE
-            rows = (~(closed | best.success) if self.early_stop else ~closed).nonzero().flatten()
-            if len(rows):
-                found = self._sized(part)(
-                    model,
-                    batch.rows(rows),
-                    threat=sizes_of(threat, rows),
-                    objective=wish_of(objective, rows, len(batch)),
-                    key=draw,
-                )
+            else:
                 merge(best, owner, rows, found, ranks.index(name), closed=self.early_stop)
         return cast(Found, best)
 
-    def _sized(self, part: Attack) -> Attack:
-        if self.batch_size is None or not hasattr(part, "batch_size"):
-            return part
-        return cast(Attack, replace(cast(Any, part), batch_size=self.batch_size))
+    def _part(
+        self,
+        part: Attack,
+        batch: Batch,
+        threat: Threat,
+        objective: Objective,
+        key: Key,
+        model: Model,
+        rows: Tensor,
+    ) -> Found:
+        """Run one part on some rows."""
+        if self.batch_size is not None and hasattr(part, "batch_size"):
+            part = cast(Attack, replace(cast(Any, part), batch_size=self.batch_size))
+        return part(
+            model,
+            batch.rows(rows),
+            threat=sizes_of(threat, rows),
+            objective=wish_of(objective, rows, len(batch)),
+            key=key,
+        )

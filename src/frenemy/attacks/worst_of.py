@@ -126,6 +126,8 @@ class WorstOf:
         """Run one part on some rows."""
         if self.batch_size is not None and hasattr(part, "batch_size"):
             part = cast(Attack, replace(cast(Any, part), batch_size=self.batch_size))
+        if len(rows) == len(batch):
+            return part(model, batch, threat=threat, objective=objective, key=key)
         return part(
             model,
             batch.rows(rows),

@@ -8,6 +8,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
+from torch.amp.autocast_mode import is_autocast_available
 from torch.nn.functional import batch_norm, linear
 from torch.overrides import TorchFunctionMode
 
@@ -96,8 +97,8 @@ class _Lay:
 def lowered_to(x: Tensor, weight: Tensor) -> torch.dtype | None:
     """What autocasting is about to round these two to, if it is on; a model may have switched it off for a part."""
     kind, castable = x.device.type, (torch.float32, torch.float16, torch.bfloat16)
-    on = torch.is_autocast_enabled(kind) and weight.dtype == torch.float32 and x.dtype in castable
-    return torch.get_autocast_dtype(kind) if on else None
+    able = weight.dtype == torch.float32 and x.dtype in castable and is_autocast_available(kind)
+    return torch.get_autocast_dtype(kind) if able and torch.is_autocast_enabled(kind) else None
 
 
 def _typed(*args: Any, **kwargs: Any) -> bool:

@@ -58,7 +58,7 @@ class Square:
         batch_size: the most rows in one forward; None is all rows of the call. Results do not depend on it.
         ahead: up to so many proposals of a row are asked about at a time where rows are few, at least 1; those after
             one that is kept were asked in vain. Results do not depend on it, `queries` counts what was not in vain, and
-            `forwards` all. A forward of a few rows takes little less time than one of many.
+            `forwards` all. A row costs less in a forward of many than in one of few.
 
     Returns:
         Found, with `x` inside the set for every row with a finite clean answer.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
 import torch
@@ -114,11 +114,11 @@ _Laid: TypeAlias = tuple[Tensor, Tensor | None]
 @final
 @dataclass(frozen=True, slots=True)
 class _Lay:
-    """Lays a convolution's weights out for inputs of one size, with batch norm folded in."""
+    """Lays a convolution's weights out, with batch norm folded in; best for inputs of one size, and right for all."""
 
     geometry: Geometry
     dtype: torch.dtype
-    size: tuple[int, ...]
+    size: tuple[int, ...] = field(compare=False)
     eps: float | None
 
     def __call__(

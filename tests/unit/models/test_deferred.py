@@ -18,7 +18,7 @@ from frenemy.models.deferred import Deferred
 from frenemy.models.fast import Fast
 from frenemy.models.layout import ChannelsLast
 from frenemy.models.lowered import Lowered
-from frenemy.models.onednn import CONVOLVED
+from frenemy.models.onednn import CONVOLVED, kernel_laid_out
 from frenemy.models.still import still
 from frenemy.rng import Key
 
@@ -262,6 +262,26 @@ def test_a_shared_convolution_takes_the_batch_norm_that_follows_it() -> None:
     model = Odd(way)
     model.other = nn.BatchNorm2d(2)
     check(drawn(model), inputs(2, 5, 5))
+
+
+def test_one_layout_serves_inputs_of_all_sizes() -> None:
+    def way(self: Odd, x: Tensor) -> Tensor:
+        small = torch.nn.functional.avg_pool2d(x, 2)
+        return torch.stack([relu(self.norm(self.conv(one))).mean((2, 3)) for one in (x, small, x[:, :, :3])])
+
+    model = drawn(Odd(way))
+    check(model, inputs(2, 8, 6))
+    made: list[Tensor] = []
+
+    def counted(weight: Tensor, *how: Any) -> Tensor:
+        made.append(weight)
+        return kernel_laid_out(weight, *how)
+
+    with pytest.MonkeyPatch.context() as patch, still(model), torch.no_grad():
+        patch.setattr("frenemy.models.convolution.kernel_laid_out", counted)
+        for _ in range(3):
+            Fast(model)(inputs(2, 8, 6))
+    assert len(made) == 1
 
 
 def test_statistics_and_weights_that_changed_are_folded_in_anew() -> None:

@@ -184,7 +184,7 @@ class Square:
     def _many(self, rows: int, kept: float) -> int:
         """How many proposals of each row to ask about at a time, when so large a share of them is kept."""
         room = min(_ROOM, self.batch_size or _ROOM) // rows
-        return max(1, min(self.ahead, room, int(1 + _WASTE / kept)))
+        return max(1, min(self.ahead, room, int(1 + _WASTE / max(kept, 1e-9))))
 
     def _first(self, active: Active, loss: Tensor, success: Tensor, sane: Tensor, run: int) -> Tensor:
         """Which proposal of each row, counted from 0, is the last that counts: one that is kept ends the turn."""

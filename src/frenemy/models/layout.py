@@ -25,9 +25,9 @@ class ChannelsLast(TorchFunctionMode):
 
     What follows them (pooling, batch norm, ReLU) keeps the layout, and some of it is many times quicker there: pooling
     on a CPU takes a tenth of the time. A `view` that the layout does not allow becomes a `reshape`. Sums are taken in
-    another order, so that logits and gradients agree to rounding. Batch norm on running statistics has a quicker slope;
-    where no gradients are wanted a convolution waits for the batch norm, sum and ReLU after it, to be one kernel with
-    them. The mode is on in its own thread only, and for one forward.
+    another order, so that logits and gradients agree to rounding. Batch norm on running statistics has a quicker slope,
+    and a convolution whose weights want no gradients waits for the batch norm, sum and ReLU after it, to take them
+    along. The mode is on in its own thread only, and for one forward.
 
     Args:
         linear: what linear maps are sent to; None leaves them.

@@ -279,6 +279,16 @@ def test_asking_ahead_fills_forwards_of_few_rows() -> None:
     assert sizes.count(8) >= 60
 
 
+@pytest.mark.parametrize(
+    ("rows", "kept", "expected"), [(1, 0.0, 4), (1, 0.29, 2), (1, 1.0, 1), (30, 0.0, 2), (65, 0.0, 1)]
+)
+def test_how_far_it_asks_ahead_hangs_on_the_room_and_on_what_is_kept(
+    rows: int, kept: float, expected: int
+) -> None:
+    assert Square(ahead=4)._many(rows, kept) == expected
+    assert Square(ahead=4, batch_size=rows)._many(rows, kept) == 1
+
+
 def test_a_point_without_answer_ends_a_row_when_its_turn_has_come() -> None:
     """Asked ahead or not, the row leaves with what it had before."""
 

@@ -152,10 +152,14 @@ def name_of(turn: Any) -> str:
 
 
 def made(name: str, **wanted: Any) -> Attack:
-    """Make an attack with those of the wanted settings that it has; one that counts queries has 8 for each step."""
+    """Make an attack with those of the wanted settings that it has; one that counts queries has 8 for each step.
+
+    And as many for each restart, but where these are only a part of it: AutoAttack goes through all its parts once.
+    """
     has = {field.name for field in dataclasses.fields(ATTACKS[name])}
     if "steps" in wanted and "queries" in has:
-        wanted = {**wanted, "queries": 1 + 8 * wanted["steps"] * wanted.get("restarts", 1)}
+        runs = wanted.get("restarts", 1) if "restarts" in has or "steps" not in has else 1
+        wanted = {**wanted, "queries": 1 + 8 * wanted["steps"] * runs}
     attack: Attack = ATTACKS[name](**{word: value for word, value in wanted.items() if word in has})
     return attack
 

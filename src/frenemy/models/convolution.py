@@ -7,9 +7,10 @@ from typing import TypeAlias, final
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pixel_shuffle
 
 from frenemy.errors import ModelError
-from frenemy.models.onednn import Geometry, convolved, kernel_laid_out
+from frenemy.models.onednn import CONVOLVED, Geometry, convolved, kernel_laid_out
 from frenemy.models.packed import packed
 
 __all__ = ["Convolution", "Norm", "last"]
@@ -96,9 +97,20 @@ class Convolution:
         return y.relu_() if rectified else y
 
     def slope(self, gradient: Tensor) -> Tensor:
-        """Take the gradient of the result back to `x`."""
-        lay = _Scale(gradient.dtype, None if self.norm is None else self.norm.eps)
+        """Take the gradient of the result back to `x`.
+
+        Where `x` has few channels, as pictures have, that is itself worked out as a convolution, of all pixels of a
+        block at once: kernels are made for 16 channels and more, and take as long for one.
+        """
+        eps = None if self.norm is None else self.norm.eps
         sources = () if self.norm is None else (self.norm.var, self.norm.weight)
+        side = 0 if torch.is_grad_enabled() else self._side()
+        if side:
+            turned = _Turn(self.geometry, gradient.dtype, tuple(gradient.shape[1:]), eps, side)
+            laid = packed(self.weight, turned, *sources)
+            if laid is not None:
+                return pixel_shuffle(convolved(last(gradient), laid, None, turned.onto(self.weight)), side)
+        lay = _Scale(gradient.dtype, eps)
         kernel = packed(self.weight, lay, *sources)
         kernel = lay(self.weight.detach(), *sources) if kernel is None else kernel
         padding, stride, dilation, groups = self.geometry
@@ -106,6 +118,18 @@ class Convolution:
         how = (None, stride, padding, dilation, False, (0, 0), groups, (True, False, False))
         result: Tensor = back(last(gradient), self.x, kernel, *how)[0]
         return result
+
+    def _side(self) -> int:
+        """Side of the blocks of pixels that the way back can take at once; 0 where it cannot."""
+        padding, stride, dilation, groups = self.geometry
+        channels, *sides = self.weight.shape[1:]
+        inside = all(pad < side for pad, side in zip(padding, sides, strict=True))
+        if channels > 4 or not inside or (*stride, *dilation, groups) != (1,) * 5 or not CONVOLVED:
+            return 0
+        fitting = (
+            side for side in (4, 2) if channels * side <= 8 and not any(n % side for n in self.x.shape[2:])
+        )
+        return next(fitting, 0)
 
 
 _Laid: TypeAlias = tuple[Tensor, Tensor | None]
@@ -151,6 +175,33 @@ class _Scale:
         if var is not None and self.eps is not None:
             kernel = kernel * _scale(var, weight, self.eps)[:, None, None, None]
         return last(kernel.to(self.dtype))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Lays a convolution's weight out for the way back to blocks of `side` by `side` pixels, one channel for each."""
+
+    geometry: Geometry
+    dtype: torch.dtype
+    size: tuple[int, ...] = field(compare=False)
+    eps: float | None
+    side: int
+
+    def onto(self, kernel: Tensor) -> Geometry:
+        """The geometry of that convolution."""
+        down, right = (n - 1 - pad for n, pad in zip(kernel.shape[2:], self.geometry[0], strict=True))
+        return (down, right), (self.side, self.side), (1, 1), 1
+
+    def __call__(self, kernel: Tensor, var: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        turned = _Scale(torch.float32, self.eps)(kernel, var, weight).flip(2, 3).transpose(0, 1)
+        channels, outside, high, wide = turned.shape
+        side = self.side
+        spread = turned.new_zeros(channels, side, side, outside, high + side - 1, wide + side - 1)
+        for down in range(side):
+            for right in range(side):
+                spread[:, down, right, :, down : down + high, right : right + wide] = turned
+        return kernel_laid_out(last(spread.flatten(0, 2).to(self.dtype)), self.onto(kernel), self.size)
 
 
 def _scale(var: Tensor, weight: Tensor | None, eps: float) -> Tensor:

@@ -134,6 +134,25 @@ def test_every_chain_gives_what_its_parts_give(
     check(drawn(Chain(conv, after, add, rectify)), inputs(inside, 7, 6))
 
 
+@settings(deadline=None)
+@given(
+    st.integers(1, 5),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.booleans(),
+)
+def test_slopes_come_back_to_pictures_of_few_channels(
+    inside: int, kernel: tuple[int, int], padding: tuple[int, int], quarters: tuple[int, int], norm: bool
+) -> None:
+    """Blocks of pixels are taken at once where their sides fit; so the kernel may not show where blocks meet."""
+    high, wide = 4 * quarters[0], 2 * quarters[1]
+    if high + 2 * padding[0] < kernel[0] or wide + 2 * padding[1] < kernel[1]:
+        return
+    conv = nn.Conv2d(inside, 3, kernel, padding=padding)
+    check(drawn(Chain(conv, nn.BatchNorm2d(3) if norm else None, "no", "out")), inputs(inside, high, wide))
+
+
 class Odd(nn.Module):
     """A convolution and a batch norm, used in some way that nobody has foreseen."""
 

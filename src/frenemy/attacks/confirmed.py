@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,18 +20,24 @@ from frenemy.objectives.objective import Objective
 
 __all__ = ["confirmed", "nearer"]
 
-_ROWS: Final = 128
-"""The most rows in one forward."""
 _Search: TypeAlias = Callable[[Model, Tensor], Found]
 """Searches a model for some rows."""
 
 
-def confirmed(search: _Search, model: Model, batch: Batch, rows: Tensor, objective: Objective) -> Found:
+def confirmed(
+    search: _Search,
+    model: Model,
+    batch: Batch,
+    rows: Tensor,
+    objective: Objective,
+    batch_size: int | None = None,
+) -> Found:
     """What a search finds at some rows of `batch`, searched the next way where the model itself does not confirm it.
 
     Args:
         search: is given the model to ask and the rows; the same draws for the same rows.
         objective: of the whole batch.
+        batch_size: the most rows in one forward of what confirms; None is all of them.
 
     Cost: two forwards a success more; none where `model` is no stand-in for another (Fast, Lowered).
     """
@@ -45,14 +51,14 @@ def confirmed(search: _Search, model: Model, batch: Batch, rows: Tensor, objecti
     at = batch.rows(rows[claimed])
     with still(itself):
         wish = wish_of(objective, rows[claimed], len(batch))
-        goal = wish.goal(look(itself, at.x, _ROWS), at.y)
-        stands = wish.success(look(itself, found.x[claimed], _ROWS), goal)
+        goal = wish.goal(look(itself, at.x, batch_size), at.y)
+        stands = wish.success(look(itself, found.x[claimed], batch_size), goal)
     found = copied(found)
     found.forwards[claimed] += 2
     again = claimed[~stands]
     if len(again):
         found.success[again], found.status[again], found.step[again] = False, Status.NOT_FOUND, -1
-        more = confirmed(search, after, batch, rows[again], objective)
+        more = confirmed(search, after, batch, rows[again], objective, batch_size)
         merge(found, torch.zeros_like(rows), again, more, 0, closed=False)
     return found
 

@@ -105,7 +105,7 @@ class WorstOf:
                     continue
             draw = key.fold("worst of").fold(name)
             search = partial(self._part, part, batch, threat, objective, draw)
-            found = confirmed(search, model, batch, rows, objective)
+            found = confirmed(search, model, batch, rows, objective, self.batch_size)
             if best is None:
                 best = copied(found)
                 owner += ranks.index(name)

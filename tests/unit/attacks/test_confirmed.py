@@ -105,3 +105,24 @@ def test_several_attacks_on_a_way_that_is_wrong_find_what_they_find_on_the_model
     assert not right.success.all()
     assert torch.equal(found.success, right.success)
     assert torch.equal(found.status, right.status)
+
+
+class Narrow(nn.Module):
+    """Has room for four rows at a time."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert len(x) <= 4
+        logits: Tensor = self.model(x)
+        return logits
+
+
+def test_confirming_keeps_to_the_batch_size() -> None:
+    model = Narrow(net(20, 3, Key(4)))
+    batch: Batch = labelled(batch_of((1, 5, 4), 24), model.model)
+    attack = WorstOf((PGD(steps=6),), batch_size=4)
+    found = attack(Fast(model), batch, threat=Linf(0.2), objective=Untargeted(), key=Key(0))
+    assert int(found.success.sum()) > 4

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn.functional import pixel_shuffle
 
 from frenemy.errors import ModelError
+from frenemy.models.fixednorm import Norm, scale_of
 from frenemy.models.onednn import CONVOLVED, Geometry, convolved, kernel_laid_out
 from frenemy.models.packed import packed
 
-__all__ = ["Convolution", "Norm", "last"]
+__all__ = ["Convolution", "Rounded", "last"]
 
 
 def last(x: Tensor) -> Tensor:
@@ -22,18 +23,6 @@ def last(x: Tensor) -> Tensor:
         _, c, h, w = x.shape
         return x.as_strided(x.shape, (c * h * w, 1, c * w, c))
     return x.contiguous(memory_format=torch.channels_last)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Norm:
-    """Batch norm on running statistics: `weight (y - mean) / sqrt(var + eps) + bias`, all `(channels,)`."""
-
-    mean: Tensor
-    var: Tensor
-    weight: Tensor | None
-    bias: Tensor | None
-    eps: float
 
 
 @final
@@ -110,7 +99,7 @@ class Convolution:
             laid = packed(self.weight, turned, *sources)
             if laid is not None:
                 return pixel_shuffle(convolved(last(gradient), laid, None, turned.onto(self.weight)), side)
-        lay = _Scale(gradient.dtype, eps)
+        lay = Rounded(gradient.dtype, eps)
         kernel = packed(self.weight, lay, *sources)
         kernel = lay(self.weight.detach(), *sources) if kernel is None else kernel
         padding, stride, dilation, groups = self.geometry
@@ -155,7 +144,7 @@ class _Lay:
         shift: Tensor | None = None,
     ) -> _Laid:
         if mean is not None and var is not None and self.eps is not None:
-            scale = _scale(var, weight, self.eps)
+            scale = scale_of(var, weight, self.eps)
             kernel = kernel * scale[:, None, None, None]
             bias = -mean * scale if bias is None else (bias - mean) * scale
             bias = bias if shift is None else bias + shift
@@ -165,15 +154,15 @@ class _Lay:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Scale:
-    """Lays a convolution's weight out for the way back, with the scale of batch norm in it."""
+class Rounded:
+    """Lays a convolution's weight out channels last, with the scale of batch norm in it where there is one."""
 
     dtype: torch.dtype
-    eps: float | None
+    eps: float | None = None
 
     def __call__(self, kernel: Tensor, var: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         if var is not None and self.eps is not None:
-            kernel = kernel * _scale(var, weight, self.eps)[:, None, None, None]
+            kernel = kernel * scale_of(var, weight, self.eps)[:, None, None, None]
         return last(kernel.to(self.dtype))
 
 
@@ -194,7 +183,7 @@ class _Turn:
         return (down, right), (self.side, self.side), (1, 1), 1
 
     def __call__(self, kernel: Tensor, var: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        turned = _Scale(torch.float32, self.eps)(kernel, var, weight).flip(2, 3).transpose(0, 1)
+        turned = Rounded(torch.float32, self.eps)(kernel, var, weight).flip(2, 3).transpose(0, 1)
         channels, outside, high, wide = turned.shape
         side = self.side
         spread = turned.new_zeros(channels, side, side, outside, high + side - 1, wide + side - 1)
@@ -202,8 +191,3 @@ class _Turn:
             for right in range(side):
                 spread[:, down, right, :, down : down + high, right : right + wide] = turned
         return kernel_laid_out(last(spread.flatten(0, 2).to(self.dtype)), self.onto(kernel), self.size)
-
-
-def _scale(var: Tensor, weight: Tensor | None, eps: float) -> Tensor:
-    scale = (var + eps).rsqrt()
-    return scale if weight is None else weight * scale

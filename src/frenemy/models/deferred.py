@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import batch_norm, relu
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from frenemy.models.convolution import Convolution, Norm, last
+from frenemy.models.convolution import Convolution, last
+from frenemy.models.fixednorm import Norm
 from frenemy.models.onednn import BFLOAT16, CONVOLVED, Geometry
 
 __all__ = ["ASIDE", "Deferred", "deferred", "finished"]
@@ -72,26 +73,12 @@ class Deferred(Tensor):
             write = func in _WRITE or True in args[1:] or bool(kwargs.get("inplace"))
             return self._joined(self._work, write, rectified=True)
         if func is batch_norm and mine:
-            return self._normed(*args[1:], **kwargs)
+            norm = Norm.of(*args[1:], **kwargs)
+            taken = self._work.norm is not None or self._work.other is not None
+            return None if norm is None or taken else self._joined(self._work.then(norm=norm))
         if func in _ADDS and len(args) == 2 and not kwargs:
             return self._added(func in _WRITE, *args)
         return None
-
-    def _normed(
-        self,
-        mean: Tensor | None,
-        var: Tensor | None,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> Tensor | None:
-        """Batch norm, as `torch.nn.functional` has it."""
-        taken = self._work.norm is not None or self._work.other is not None
-        if training or mean is None or var is None or taken or _wants(mean, var, weight, bias):
-            return None
-        return self._joined(self._work.then(norm=Norm(mean, var, weight, bias, eps)))
 
     def _added(self, write: bool, one: Any, two: Any) -> Tensor | None:
         """The sum of this tensor and another, of the same shape and kind."""

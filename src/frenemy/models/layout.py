@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch.amp.autocast_mode import is_autocast_available
 from torch.nn.functional import batch_norm, linear
 from torch.overrides import TorchFunctionMode
 
-from frenemy.models.convolution import last
+from frenemy.models.convolution import Rounded, last
 from frenemy.models.deferred import ASIDE, Deferred, deferred
 from frenemy.models.fixednorm import normed
 from frenemy.models.packed import packed
@@ -70,7 +69,7 @@ class ChannelsLast(TorchFunctionMode):
             late = deferred(x.to(cast) if cast else x, weight, *args, **kwargs)
             if late is not None:
                 return self._wait(late)
-        laid = packed(weight, _Lay(cast or weight.dtype))
+        laid = packed(weight, Rounded(cast or weight.dtype))
         return torch.conv2d(last(x), last(weight) if laid is None else laid, *args, **kwargs)
 
     def _wait(self, result: Tensor) -> Tensor:
@@ -83,15 +82,6 @@ class ChannelsLast(TorchFunctionMode):
         super().__exit__(*exc)  # type: ignore[no-untyped-call]
         if waiting is not None and exc[0] is None:
             waiting.settled()
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Lay:
-    dtype: torch.dtype
-
-    def __call__(self, weight: Tensor) -> Tensor:
-        return last(weight.to(self.dtype))
 
 
 def lowered_to(x: Tensor, weight: Tensor) -> torch.dtype | None:

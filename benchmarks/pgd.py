@@ -22,12 +22,14 @@ from statistics import median
 from typing import Any, Final
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+os.environ.setdefault("GOMP_SPINCOUNT", "400")
 
 import torch
 from contenders import MODELS, Case, case, contenders, peak_of
 from memory import alone
 from tables import markdown
+
+from frenemy import heap
 
 RESULTS: Final = Path("docs/results/speed.json")
 
@@ -71,6 +73,7 @@ def main() -> None:
     if options.peak:
         print(peak_of(case(options.peak[0]), options.peak[1]))
         return
+    heap.keep()
     found = []
     for name, (_, rows, steps) in MODELS.items():
         if options.only in name:

@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any, Final
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+os.environ.setdefault("GOMP_SPINCOUNT", "400")
 os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
@@ -37,6 +37,7 @@ from peers import PEERS, able, import_it
 from suite import CASES, WAYS, Case, answer, judged, rows_of, weighed
 from torch import nn
 
+from frenemy import heap
 from frenemy.models.fast import Fast
 
 RESULTS: Final = Path("docs/results/white_box_speed.json")
@@ -107,6 +108,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only rebuild the table from the results")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    heap.keep()
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore")
     record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"cases": {}}

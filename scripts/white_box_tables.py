@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+os.environ.setdefault("GOMP_SPINCOUNT", "400")
 os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch

@@ -11,7 +11,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[1] / "src" / "frenemy"
 FILES: Final = sorted(path for path in ROOT.rglob("*.py"))
 FLOORS: Final = (
-    ("errors", "types", "rng", "card", "catalog", "calls", "files", "ledger"),
+    ("errors", "types", "rng", "card", "catalog", "calls", "files", "ledger", "heap"),
     ("data",),
     ("models", "threats", "objectives", "theory"),
     ("attacks",),

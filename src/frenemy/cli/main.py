@@ -13,7 +13,7 @@ from importlib import import_module
 from types import FrameType
 from typing import Final
 
-from frenemy import __version__
+from frenemy import __version__, heap
 from frenemy.cli.blame import blamed
 from frenemy.errors import FrenemyError, GoneError, UsageError, nearest
 
@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         0 for success, 2 for bad input, 3 if some examples could not be judged, 130 after Ctrl-C, 143 after SIGTERM.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take the cores of others
+    os.environ.setdefault("GOMP_SPINCOUNT", "400")  # but waking them takes longer than so short a wait
     words = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
@@ -77,6 +78,7 @@ def _run(words: list[str]) -> int:
     verb, rest = words[0], words[1:]
     if verb not in _VERBS:
         raise UsageError(f"unknown command '{verb}'{nearest(verb, _VERBS)}")
+    heap.keep()
     code: int = import_module(f"frenemy.cli.{verb}").run(rest)
     return code
 

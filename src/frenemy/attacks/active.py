@@ -13,6 +13,7 @@ from torch import Tensor
 
 from frenemy.attacks.best import Best
 from frenemy.objectives.surrogates import finite
+from frenemy.threats.threat import broadcast
 
 __all__ = ["Active", "State"]
 
@@ -63,6 +64,7 @@ class Active:
     _rank: Tensor
     _success: Tensor
     _step: Tensor
+    _nobody: Tensor
 
     def __init__(
         self, best: Best, queue: Tensor, start: Callable[[Tensor], State], batch_size: int | None
@@ -91,12 +93,12 @@ class Active:
         Where the point itself is not finite, its gradient was not: that is a gradient that leads nowhere (`flat`), and
         the run ends. Where the model answers a sound point with NaN or infinity, nothing can be said of the example.
         """
-        sane = finite(logits)
-        lost = ~sane
-        if not bool(sane.all()):
-            sound = x.flatten(1).isfinite().all(1)
-            self._best.finite[self.rows[lost & sound & self.live]] = False
-            self._best.flat[self.rows[lost & ~sound & self.live]] = True
+        if bool((logits - logits).sum() == 0):  # all of them are finite
+            return self._nobody
+        lost = ~finite(logits)
+        sound = x.flatten(1).isfinite().all(1)
+        self._best.finite[self.rows[lost & sound & self.live]] = False
+        self._best.flat[self.rows[lost & ~sound & self.live]] = True
         return lost
 
     def see(self, x: Tensor, loss: Tensor, success: Tensor, step: Tensor, rank: Tensor | None = None) -> None:
@@ -107,14 +109,20 @@ class Active:
         """
         loss = loss.to(torch.float32)
         rank = loss if rank is None else rank.to(torch.float32)
-        first = success & ~self._success & self.live
+        first = (success > self._success) & self.live
         better = first | ((rank > self._rank) & (success == self._success) & self.live)
         self._take(x, better)
         self._loss, self._rank = torch.where(better, loss, self._loss), torch.where(better, rank, self._rank)
         self._success, self._step = self._success | first, torch.where(first, step, self._step)
 
     def _take(self, x: Tensor, better: Tensor) -> None:
-        """Let the `better` rows of `x` be the best points; whichever rows are fewer are copied."""
+        """Let the `better` rows of `x` be the best points; on a CPU, whichever rows are fewer are copied.
+
+        A GPU moves all of them in less time than it takes to say which.
+        """
+        if x.device.type != "cpu":
+            self._x = torch.where(broadcast(better, x), x, self._x)
+            return
         rows = better.nonzero().flatten()
         if 2 * len(rows) > len(x) or self._x is self._best.batch.x:
             rows = (~better).nonzero().flatten()
@@ -168,6 +176,7 @@ class Active:
         self.origin = best.batch.x if whole else best.batch.x[rows]
         self.goal, self.eps = best.goal[rows], best.eps[rows]
         self.live, self.fresh = torch.ones_like(rows, dtype=torch.bool), False
+        self._nobody = ~self.live
         self._x = best.x if whole else best.x[rows]
         self._loss, self._rank = best.loss[rows], best.rank[rows]
         self._success, self._step = best.success[rows], best.step[rows]

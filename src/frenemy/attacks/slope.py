@@ -18,7 +18,8 @@ def slope(height: Tensor, x: Tensor, again: bool = False) -> Tensor:
     """
     if not height.requires_grad:
         return torch.zeros_like(x)
-    (gradient,) = torch.autograd.grad(height.sum(), x, allow_unused=True, retain_graph=again)
+    each = torch.ones_like(height)
+    (gradient,) = torch.autograd.grad(height, x, each, allow_unused=True, retain_graph=again)
     return torch.zeros_like(x) if gradient is None else gradient.detach()
 
 

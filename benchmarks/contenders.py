@@ -54,6 +54,13 @@ class Case:
     steps: int
     judging: bool
 
+    def to(self, device: str) -> Case:
+        """The same case elsewhere."""
+        held = (self.batch.x, self.batch.y, self.batch.index)
+        return dataclasses.replace(
+            self, model=self.model.to(device), batch=Batch(*(one.to(device) for one in held))
+        )
+
     @property
     def memory(self) -> bool:
         """Whether peak memory is measured too."""
@@ -150,7 +157,7 @@ def _torchattacks(here: Case) -> float:
 def _foolbox(here: Case) -> float:
     import foolbox
 
-    model = foolbox.PyTorchModel(here.model, bounds=(0, 1), device="cpu")
+    model = foolbox.PyTorchModel(here.model, bounds=(0, 1), device=here.batch.x.device)
     attack = foolbox.attacks.LinfPGD(rel_stepsize=0.1, steps=here.steps, random_start=False)
     _, found, _ = attack(model, here.batch.x, here.batch.y, epsilons=here.eps)
     return _left(here, found)
@@ -160,9 +167,10 @@ def _art(here: Case) -> float:
     from art.attacks.evasion import ProjectedGradientDescentPyTorch
     from art.estimators.classification import PyTorchClassifier
 
-    shape = tuple(here.batch.x.shape[1:])
+    shape, where = tuple(here.batch.x.shape[1:]), here.batch.x.device
+    kind = "cpu" if where.type == "cpu" else "gpu"
     classifier = PyTorchClassifier(
-        here.model, nn.CrossEntropyLoss(), shape, 10, clip_values=(0, 1), device_type="cpu"
+        here.model, nn.CrossEntropyLoss(), shape, 10, clip_values=(0, 1), device_type=kind
     )
     attack = ProjectedGradientDescentPyTorch(
         classifier,
@@ -173,7 +181,8 @@ def _art(here: Case) -> float:
         batch_size=len(here.batch),
         verbose=False,
     )
-    return _left(here, torch.from_numpy(attack.generate(here.batch.x.numpy(), here.batch.y.numpy())))
+    found = attack.generate(here.batch.x.cpu().numpy(), here.batch.y.cpu().numpy())
+    return _left(here, torch.from_numpy(found).to(where))
 
 
 def peak_of(here: Case, name: str) -> float:

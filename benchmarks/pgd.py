@@ -2,6 +2,7 @@
 
     python benchmarks/pgd.py                      # prints the ratios, writes docs/results/speed.json and docs/speed.md
     python benchmarks/pgd.py --rounds 3 --only mlp
+    python benchmarks/pgd.py --device cuda        # prints ratios of elapsed times; nothing is written
 
 The floor is 40 times a forward and a backward pass with respect to the input only, parameters frozen, eager float32:
 what PGD must cost if nothing is rearranged. Contenders run in turns within a round; a ratio is the median CPU time of a
@@ -41,9 +42,9 @@ def measure(here: Case, rounds: int, names: list[str] | None = None) -> dict[str
     left = {name: run() for name, run in runs.items()}
     for _ in range(rounds):
         for name, run in runs.items():
-            began = time.process_time()
+            began = clock(here)
             run()
-            times[name].append(time.process_time() - began)
+            times[name].append(clock(here) - began)
     floor = median(times["floor"])
     rows = {
         name: {
@@ -56,6 +57,14 @@ def measure(here: Case, rounds: int, names: list[str] | None = None) -> dict[str
     return {"case": here.name, "rows": len(here.batch), "steps": here.steps, "contenders": rows}
 
 
+def clock(here: Case) -> float:
+    """Processor seconds of this process; on another device the time that has passed once its work is done."""
+    if here.batch.x.device.type == "cpu":
+        return time.process_time()
+    torch.accelerator.synchronize()
+    return time.perf_counter()
+
+
 def main() -> None:
     """Measure all cases, then memory, each in a process of its own."""
     parser = argparse.ArgumentParser(
@@ -64,6 +73,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-memory", action="store_true", help="do not measure peak memory")
     parser.add_argument(
         "--peak", nargs=2, metavar=("CASE", "CONTENDER"), help="print one peak memory in MB, and stop"
@@ -77,12 +87,12 @@ def main() -> None:
     found = []
     for name, (_, rows, steps) in MODELS.items():
         if options.only in name:
-            here = case(name)
+            here = case(name).to(options.device)
             rounds = max(
                 3, options.rounds if rows * steps < 4000 or "resnet" not in name else options.rounds // 2
             )
             result = measure(here, rounds)
-            if here.memory and not options.no_memory:
+            if here.memory and not options.no_memory and options.device == "cpu":
                 result["peak_mb"] = {
                     which: alone("--peak", name, which) for which in ("floor", "frenemy", "frenemy fast")
                 }
@@ -94,7 +104,7 @@ def main() -> None:
         "python": platform.python_version(),
         "cases": found,
     }
-    if not options.only:
+    if not options.only and options.device == "cpu":
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
         RESULTS.write_text(json.dumps(record, indent=1) + "\n")
         Path("docs/speed.md").write_text(markdown(found, heading=True))

@@ -29,7 +29,7 @@ __all__ = ["AutoAttack"]
 
 _VERSIONS: Final = ("standard", "plus", "rand")
 _DRAWS: Final = 20
-_AHEAD: Final = 4
+_AHEAD: Final = 16
 
 
 @final

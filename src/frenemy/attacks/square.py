@@ -27,10 +27,10 @@ from frenemy.threats.threat import Threat, broadcast
 
 __all__ = ["Square"]
 
-_ROOM: Final = 64
-"""Rows of a forward that ask ahead, at most."""
-_WASTE: Final = 0.3
-"""How many proposals of a turn are expected to be kept, at most, beside the first."""
+_HERE: Final = 64, 0.3
+_ELSEWHERE: Final = 256, 1.0
+"""Rows of a forward that asks ahead, at most (elsewhere the whole batch, if that is more), and how many proposals of a
+turn are expected to be kept, at most, beside the first: on a CPU, and on what takes many rows in the time of few."""
 
 
 @final
@@ -56,7 +56,7 @@ class Square:
         restarts: runs, which share the queries evenly; each later one only concerns rows that are still open.
         early_stop: a row leaves at its first success.
         batch_size: the most rows in one forward; None is all rows of the call. Results do not depend on it.
-        ahead: up to so many proposals of a row are asked about at a time where rows are few, at least 1; those after
+        ahead: up to so many proposals of a row are asked about at a time where rows are few, from 1 to 16; those after
             one that is kept were asked in vain. Results do not depend on it, `queries` counts what was not in vain, and
             `forwards` all. A row costs less in a forward of many than in one of few.
 
@@ -115,8 +115,8 @@ class Square:
                 f"expected queries, restarts and batch_size to be at least 1, got queries={self.queries}, "
                 f"restarts={self.restarts}, batch_size={self.batch_size}"
             )
-        if self.ahead < 1:
-            raise UsageError(f"expected ahead to be at least 1, got {self.ahead}; 1 asks for one at a time")
+        if not 1 <= self.ahead <= 16:
+            raise UsageError(f"expected ahead from 1 to 16, got {self.ahead}; 1 asks for one at a time")
         if not 0 < self.p_init <= 1:
             raise UsageError(f"expected p_init to be above 0 and at most 1, got {self.p_init}; 0.8 is usual")
 
@@ -151,8 +151,12 @@ class Square:
 
         objective, queue = best.objective, best.open(self.early_stop)
         active, kept = Active(best, queue[best.eps[queue] > 0], start, self.batch_size), 1.0
+        room, waste = _HERE
+        if best.batch.x.device.type != "cpu":
+            room, waste = max(len(best.batch), _ELSEWHERE[0]), _ELSEWHERE[1]
+        room = min(room, self.batch_size or room)
         while len(active):
-            ahead = self._many(len(active), kept) if not active.fresh else 1
+            ahead = 1 if active.fresh else self._many(len(active), kept, room, waste)
             point = moves.propose(active, ahead)
             if active.fresh:
                 point = torch.where(broadcast(active.age == 0, point), active.x, point)
@@ -181,10 +185,9 @@ class Square:
                 active.see(active.x.clone(), height, won, first)
                 active.settle(live, int(live.sum()), at_once=True)
 
-    def _many(self, rows: int, kept: float) -> int:
+    def _many(self, rows: int, kept: float, room: int, waste: float) -> int:
         """How many proposals of each row to ask about at a time, when so large a share of them is kept."""
-        room = min(_ROOM, self.batch_size or _ROOM) // rows
-        return max(1, min(self.ahead, room, int(1 + _WASTE / max(kept, 1e-9))))
+        return max(1, min(self.ahead, room // rows, int(1 + waste / max(kept, 1e-9))))
 
     def _first(self, active: Active, loss: Tensor, success: Tensor, sane: Tensor, run: int) -> Tensor:
         """Which proposal of each row, counted from 0, is the last that counts: one that is kept ends the turn."""

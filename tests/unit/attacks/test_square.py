@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from tests.elsewhere import PLACE, Elsewhere
 from tests.oracles import linear_net, net
 from tests.scenes import batch_of, labelled
 from torch import Tensor
@@ -228,6 +229,7 @@ SETTINGS: list[Callable[[], Square]] = [
     lambda: Square(restarts=0),
     lambda: Square(batch_size=0),
     lambda: Square(ahead=0),
+    lambda: Square(ahead=17),
     lambda: Square(p_init=0.0),
     lambda: Square(p_init=1.5),
     lambda: Square(p_init=math.nan),
@@ -285,8 +287,33 @@ def test_asking_ahead_fills_forwards_of_few_rows() -> None:
 def test_how_far_it_asks_ahead_hangs_on_the_room_and_on_what_is_kept(
     rows: int, kept: float, expected: int
 ) -> None:
-    assert Square(ahead=4)._many(rows, kept) == expected
-    assert Square(ahead=4, batch_size=rows)._many(rows, kept) == 1
+    assert Square(ahead=4)._many(rows, kept, 64, 0.3) == expected
+    assert Square(ahead=4)._many(rows, kept, rows, 0.3) == 1
+
+
+@pytest.mark.parametrize(("size", "most"), [(None, 240), (20, 20)])
+def test_forwards_elsewhere_are_wide_but_no_wider_than_asked(size: int | None, most: int) -> None:
+    batch, notebook = batch_of((1, 5, 4), 20), Notebook(lambda x: stubborn(x.cpu()).to(PLACE))
+    with Elsewhere():
+        there = Batch(*(one.to(PLACE) for one in (batch.x, batch.y * 0, batch.index)))
+        run(notebook, there, Linf(0.05), queries=400, ahead=16, batch_size=size)
+    assert max(len(asked) for asked in notebook.asked) == most
+
+
+@balls
+def test_asking_far_ahead_where_forwards_are_wide_changes_nothing(threat: Threat) -> None:
+    """On a device that takes many rows in the time of few, hundreds of rows ask sixteen times each."""
+    batch = labelled(batch_of((3, 4, 9), 9), rowwise)
+    single = Notebook(rowwise)
+    one = run(single, batch, threat, queries=120)
+    with Elsewhere():
+        there = Batch(*(one.to(PLACE) for one in (batch.x, batch.y, batch.index)))
+        notebook = Notebook(lambda x: rowwise(x.cpu()).to(PLACE))
+        many = run(notebook, there, threat, queries=120, ahead=16)
+        found = {name: getattr(many, name).cpu() for name in ("x", "loss", "success", "status", "step")}
+    for name, values in found.items():
+        torch.testing.assert_close(values, getattr(one, name), rtol=0, atol=0)
+    assert len(notebook.asked) < 0.75 * len(single.asked)
 
 
 def test_a_point_without_answer_ends_a_row_when_its_turn_has_come() -> None:

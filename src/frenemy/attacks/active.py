@@ -15,14 +15,24 @@ from frenemy.attacks.best import Best
 from frenemy.objectives.surrogates import finite
 from frenemy.threats.threat import broadcast
 
-__all__ = ["Active", "State"]
+__all__ = ["Active", "State", "room"]
 
+_WIDE: Final = 256
+"""Rows that any device but a CPU takes in hardly more time than one."""
 _WASTE: Final = 0.125
 """Settled rows are carried along until they are this share of the batch: moving tensors costs more than they do."""
 
 
 State: TypeAlias = dict[str, Tensor]
 """What a search carries for each row, by name; every tensor has one entry a row."""
+
+
+def room(x: Tensor, here: int) -> int:
+    """How many rows a forward should have if more can be asked at a time: `here` on a CPU.
+
+    Elsewhere many rows take the time of few: as many as the batch `x` has, and 256 at least.
+    """
+    return here if x.device.type == "cpu" else max(len(x), _WIDE)
 
 
 @final

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, cast, final
 import torch
 from torch import Tensor
 
+from frenemy.attacks.active import room
 from frenemy.attacks.attack import Attack, Found, Status, admit
 from frenemy.attacks.best import look
 from frenemy.attacks.merging import copied, merge, sizes_of, wish_of
@@ -27,7 +28,7 @@ from frenemy.threats.threat import Threat, radii
 __all__ = ["Aimed"]
 
 _ROOM: Final = 64
-"""Rows that a processor is well used by; fewer are searched towards several classes at a time."""
+"""Rows that a CPU is well used by; fewer are searched towards several classes at a time."""
 
 
 def _usual() -> Attack:
@@ -115,7 +116,7 @@ class Aimed:
             rows = (finite & ~best.success if stops else finite).nonzero().flatten()
             if not len(rows):
                 break
-            count = max(1, _ROOM // len(rows))
+            count = max(1, room(batch.x, _ROOM) // len(rows))
             ranks, later = later[:count], later[count:]
             found = self._search(model, batch, rows, tuple(ranks), threat, objective, key)
             for place, rank in enumerate(ranks):

@@ -9,7 +9,7 @@ from typing import ClassVar, Final, final
 import torch
 from torch import Tensor
 
-from frenemy.attacks.active import Active, State
+from frenemy.attacks.active import Active, State, room
 from frenemy.attacks.attack import Found, admit
 from frenemy.attacks.best import Best, look
 from frenemy.attacks.lengths import Lengths
@@ -27,10 +27,10 @@ from frenemy.threats.threat import Threat, broadcast
 
 __all__ = ["Square"]
 
-_HERE: Final = 64, 0.3
-_ELSEWHERE: Final = 256, 1.0
-"""Rows of a forward that asks ahead, at most (elsewhere the whole batch, if that is more), and how many proposals of a
-turn are expected to be kept, at most, beside the first: on a CPU, and on what takes many rows in the time of few."""
+_ROOM: Final = 64
+"""Rows of a forward that asks ahead, at most, on a CPU."""
+_WASTE: Final = 0.3, 1.0
+"""How many proposals of a turn are expected to be kept, at most, beside the first: on a CPU, and elsewhere."""
 
 
 @final
@@ -151,12 +151,10 @@ class Square:
 
         objective, queue = best.objective, best.open(self.early_stop)
         active, kept = Active(best, queue[best.eps[queue] > 0], start, self.batch_size), 1.0
-        room, waste = _HERE
-        if best.batch.x.device.type != "cpu":
-            room, waste = max(len(best.batch), _ELSEWHERE[0]), _ELSEWHERE[1]
-        room = min(room, self.batch_size or room)
+        waste, most = _WASTE[best.batch.x.device.type != "cpu"], room(best.batch.x, _ROOM)
+        most = min(most, self.batch_size or most)
         while len(active):
-            ahead = 1 if active.fresh else self._many(len(active), kept, room, waste)
+            ahead = 1 if active.fresh else self._many(len(active), kept, most, waste)
             point = moves.propose(active, ahead)
             if active.fresh:
                 point = torch.where(broadcast(active.age == 0, point), active.x, point)
@@ -185,9 +183,9 @@ class Square:
                 active.see(active.x.clone(), height, won, first)
                 active.settle(live, int(live.sum()), at_once=True)
 
-    def _many(self, rows: int, kept: float, room: int, waste: float) -> int:
+    def _many(self, rows: int, kept: float, most: int, waste: float) -> int:
         """How many proposals of each row to ask about at a time, when so large a share of them is kept."""
-        return max(1, min(self.ahead, room // rows, int(1 + waste / max(kept, 1e-9))))
+        return max(1, min(self.ahead, most // rows, int(1 + waste / max(kept, 1e-9))))
 
     def _first(self, active: Active, loss: Tensor, success: Tensor, sane: Tensor, run: int) -> Tensor:
         """Which proposal of each row, counted from 0, is the last that counts: one that is kept ends the turn."""

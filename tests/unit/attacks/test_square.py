@@ -13,6 +13,7 @@ from tests.oracles import linear_net, net
 from tests.scenes import batch_of, labelled
 from torch import Tensor
 
+from frenemy.attacks.active import room
 from frenemy.attacks.attack import Found, Status
 from frenemy.attacks.pgd import PGD
 from frenemy.attacks.square import Square
@@ -289,6 +290,12 @@ def test_how_far_it_asks_ahead_hangs_on_the_room_and_on_what_is_kept(
 ) -> None:
     assert Square(ahead=4)._many(rows, kept, 64, 0.3) == expected
     assert Square(ahead=4)._many(rows, kept, rows, 0.3) == 1
+
+
+def test_forwards_should_be_wider_where_many_rows_take_the_time_of_few() -> None:
+    assert [room(torch.zeros(rows, 2), 64) for rows in (3, 300)] == [64, 64]
+    with Elsewhere():
+        assert [room(torch.zeros(rows, 2).to(PLACE), 64) for rows in (3, 300)] == [256, 300]
 
 
 @pytest.mark.parametrize(("size", "most"), [(None, 240), (20, 20)])

@@ -1,6 +1,7 @@
 """Losses summed and losses in their order, in full batches of MNIST (002, Section 6.2, Table 2).
 
     python scripts/lexicographic_tables.py --data-dir DIR     # in small, into docs/results/lexicographic.json
+    python scripts/lexicographic_tables.py --data-dir DIR --scale middle     # the same with 2,000 images
     python scripts/lexicographic_tables.py --data-dir DIR --scale whole --seeds 1 --device cuda
     python scripts/lexicographic_tables.py --table            # only the tables in docs/lexicographic.md
 
@@ -61,6 +62,7 @@ class Scale:
 
 SCALES: Final = {
     "small": Scale(lambda: CapacityCNN(capacity=3), 1_000, 200, "steps=5,step_size=0.4"),
+    "middle": Scale(lambda: CapacityCNN(capacity=3), 2_000, 200, "steps=5,step_size=0.4"),
     "whole": Scale(LeNet, 2_000, 2_000, "steps=40,step_size=0.0625", "bfloat16"),
 }
 

@@ -14,8 +14,8 @@ survive, so frenemy lets a row leave at its first success. No random start, step
 Threads and memory stand as the command line sets them for its own process, for all contenders alike: threads wait
 asleep after a moment (`OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=400`), so that two runs on one machine do not hold each
 other up, and freed memory is kept for the next tensors (`frenemy.heap.keep()`), without which the system clears every
-page anew: PGD-20 on 256 pictures of a narrow ResNet-18 takes 95 s of CPU in place of 82. A program of your own chooses
-both for itself.
+page anew: PGD-20 on 256 pictures of a narrow ResNet-18 takes 95 s of one thread in place of 82. A program of
+your own chooses both for itself.
 
 ```
 make bench

@@ -14,6 +14,7 @@ from frenemy.attacks.attack import Attack, Found, admit
 from frenemy.attacks.best import look
 from frenemy.attacks.fab import FAB
 from frenemy.attacks.square import Square
+from frenemy.attacks.windows import BLOCK
 from frenemy.attacks.worst_of import WorstOf
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
@@ -29,7 +30,6 @@ __all__ = ["AutoAttack"]
 
 _VERSIONS: Final = ("standard", "plus", "rand")
 _DRAWS: Final = 20
-_AHEAD: Final = 16
 
 
 @final
@@ -139,7 +139,7 @@ class AutoAttack:
         if self.version == "rand":
             return
         near = FAB(self.steps, starts, early_stop=True, parity=self.parity)
-        last: list[Attack] = [Square(self.queries, ahead=1 if self.parity else _AHEAD)]
+        last: list[Attack] = [Square(self.queries, ahead=1 if self.parity else BLOCK)]
         if self.version == "plus":
             yield Aimed(near, "margin")
             yield Aimed(last.pop(), "margin")

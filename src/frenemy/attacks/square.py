@@ -14,7 +14,7 @@ from frenemy.attacks.attack import Found, admit
 from frenemy.attacks.best import Best, look
 from frenemy.attacks.lengths import Lengths
 from frenemy.attacks.moves import Corners, Moves
-from frenemy.attacks.windows import Grid
+from frenemy.attacks.windows import BLOCK, Grid
 from frenemy.card import Access, Card
 from frenemy.data.batch import Batch
 from frenemy.errors import UsageError
@@ -115,8 +115,8 @@ class Square:
                 f"expected queries, restarts and batch_size to be at least 1, got queries={self.queries}, "
                 f"restarts={self.restarts}, batch_size={self.batch_size}"
             )
-        if not 1 <= self.ahead <= 16:
-            raise UsageError(f"expected ahead from 1 to 16, got {self.ahead}; 1 asks for one at a time")
+        if not 1 <= self.ahead <= BLOCK:
+            raise UsageError(f"expected ahead from 1 to {BLOCK}, got {self.ahead}; 1 asks for one at a time")
         if not 0 < self.p_init <= 1:
             raise UsageError(f"expected p_init to be above 0 and at most 1, got {self.p_init}; 0.8 is usual")
 

@@ -13,11 +13,11 @@ from torch import Tensor
 from frenemy.attacks.active import Active
 from frenemy.rng import Key
 
-__all__ = ["Dealer", "Grid", "Patch", "Sizes", "Turn", "bits", "scattered"]
+__all__ = ["BLOCK", "Dealer", "Grid", "Patch", "Sizes", "Turn", "bits", "scattered"]
 
 _HALVINGS: Final = (10, 50, 200, 1000, 2000, 4000, 6000, 8000)
 """Queries of 10000 after which the share of the picture halves (2020, Section 5)."""
-_BLOCK: Final = 16
+BLOCK: Final = 16
 """So many queries are drawn for at once: a draw of many words costs little more than one of few."""
 _LOW: Final = (1 << 32) - 1
 
@@ -178,10 +178,10 @@ class Dealer:
 
     def turn(self, active: Active, ahead: int = 1) -> Turn:
         """The draws of the next `ahead` queries of each row, those of a row one after the other."""
-        if active.rows is not self._rows or int((active.age - self._from).max()) + ahead > _BLOCK:
+        if active.rows is not self._rows or int((active.age - self._from).max()) + ahead > BLOCK:
             self._rows, self._from = active.rows, active.age
             self._dealt, self._most = self._deal(active)
-        count = torch.arange(len(active), device=active.age.device) * _BLOCK + active.age - self._from
+        count = torch.arange(len(active), device=active.age.device) * BLOCK + active.age - self._from
         places = (count[:, None] + torch.arange(ahead, device=count.device)).flatten()
         level, height, width, top, left, spare = (part.index_select(0, places) for part in self._dealt)
         return Turn(self._sizes.grid, level, height, width, top, left, spare, self._most)
@@ -189,8 +189,8 @@ class Dealer:
     def _deal(self, active: Active) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
         """The next queries of each row, what a `Turn` holds of each, and the largest height and width among them."""
         grid, levels = self._sizes.grid, self._sizes.levels
-        query = (active.age[:, None] + torch.arange(_BLOCK, device=active.age.device)).flatten()
-        seeds = active.state["seed"].repeat_interleave(_BLOCK) + query
+        query = (active.age[:, None] + torch.arange(BLOCK, device=active.age.device)).flatten()
+        seeds = active.state["seed"].repeat_interleave(BLOCK) + query
         words = self._key.fold("query").words(seeds, (self._windows + self._spare,))
         level = self._sizes.level(query)
         height, width = torch.tensor(levels, device=level.device)[level].unbind(1)
